@@ -1,0 +1,32 @@
+"""What a rule found."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Severity = Literal["error", "warn"]
+
+
+class CheckResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule of a step, evaluated."""
+
+    name: str
+    rule: str
+    """The rule's kind and its arguments in one line, such as `not_null(airline)`."""
+    severity: Severity = "error"
+    passed: bool
+    failing_rows: int | None = None
+    """Rows that break the rule; null where rows are not what it counts."""
+    null_rows: int | None = None
+    """Rows that passed only because their value is missing."""
+    observed: str = ""
+    """What was found, where a number of rows does not tell it, such as `rows = 97`."""
+
+
+class RuleCount(Struct, frozen=True, kw_only=True):
+    """What one cleaning rule did."""
+
+    rule: str
+    rows: int
+    """Rows that it removed, or changed where it removes none."""
+    effect: Literal["removed", "changed"] = "removed"

@@ -1,0 +1,56 @@
+"""Names of things: streams, versions, positions."""
+
+from typing import Literal
+from uuid import UUID, uuid5
+
+from msgspec import Struct
+
+from domain.errors import Malformed
+
+Category = Literal["pipeline", "run"]
+
+Version = int
+"""Place of an event in its stream: 1, 2, 3 … without gaps."""
+
+Position = int
+"""Place of an event among all events: ever growing, never given twice; 0 is before the first."""
+
+PIPELINES = UUID("5b4a5d0e-4f0c-5f0a-9a57-6d1c8a3f7e21")
+"""The name space in which a pipeline's name becomes its stream's id."""
+
+
+class StreamId(Struct, frozen=True, order=True):
+    """One aggregate's stream, written `run/0193…`."""
+
+    category: Category
+    id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.category}/{self.id}"
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def pipeline_stream(name: str) -> StreamId:
+    """The stream of the pipeline called `name`."""
+    return StreamId("pipeline", uuid5(PIPELINES, name))
+
+
+def run_stream(run: UUID) -> StreamId:
+    """The stream of one run."""
+    return StreamId("run", run)
+
+
+def parse_stream(text: str) -> StreamId:
+    """Read `run/<uuid>` or `pipeline/<uuid>`; raises `Malformed`."""
+    category, _, rest = text.partition("/")
+    try:
+        id_ = UUID(rest)
+    except ValueError:
+        raise Malformed(f"{text!r} is not a stream id such as run/0193…") from None
+    match category:
+        case "pipeline" | "run":
+            return StreamId(category, id_)
+        case _:
+            raise Malformed(f"{text!r} is not a stream id such as run/0193…")

@@ -1,0 +1,31 @@
+"""Every limit of the domain, with its unit and its reason. Settings bound the rest."""
+
+event_bytes_max = 64 * 1024
+"""Encoded payload of one event: a fact with references, never data."""
+
+definition_bytes_max = 512 * 1024
+"""Encoded pipeline definition with its files; below the bus's largest message (1 MiB)."""
+
+part_bytes_max = 48 * 1024
+"""Encoded part of a plan or of column edges: leaves room for the envelope under 64 KiB."""
+
+command_bytes_max = 768 * 1024
+"""Encoded payload of one command: a definition and its wrapping."""
+
+steps_max = 10_000
+"""Steps in one pipeline."""
+
+parallel_max = 64
+"""Steps of one run that are scheduled or running: a big run must not starve small ones."""
+
+leases_max = 3
+"""Leases of one attempt: what kills three workers is the step's own doing."""
+
+attempts_max = 100
+"""Attempts of one step that a retry policy may ask for."""
+
+drafts_max = 16
+"""Draft revisions of a pipeline that a run can still be started from."""
+
+nesting_max = 64
+"""Levels of lists and maps in a payload or a pipeline file."""

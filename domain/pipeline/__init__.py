@@ -1,0 +1,1 @@
+"""The pipeline: what its file says, and the stream of its revisions."""

@@ -1,0 +1,192 @@
+"""What a pipeline decides: its revisions, and whether runs may start."""
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.decider import Decider
+from domain.errors import Rejection
+from domain.limits import drafts_max
+from domain.pipeline.commands import (
+    PausePipeline,
+    PipelineCommand,
+    RegisterPipeline,
+    ResumePipeline,
+    RetirePipeline,
+)
+from domain.pipeline.events import (
+    Definition,
+    PipelineEvent,
+    PipelinePaused,
+    PipelineRegistered,
+    PipelineResumed,
+    PipelineRetired,
+    PipelineRevised,
+)
+
+
+class Revision(Struct, frozen=True):
+    """A definition and its number."""
+
+    number: int
+    definition: Definition
+
+
+class Unregistered(Struct, frozen=True):
+    """No event yet."""
+
+
+class Revisions(Struct, frozen=True, kw_only=True):
+    """What a pipeline has been given so far."""
+
+    pipeline: str
+    last: int
+    """The highest number, drafts included."""
+    active: Revision | None = None
+    drafts: tuple[Revision, ...] = ()
+    """The newest ones, oldest first."""
+
+
+class Active(Struct, frozen=True):
+    """Runs may start (drafts only, as long as no revision is active)."""
+
+    revisions: Revisions
+
+
+class Paused(Struct, frozen=True):
+    """No run may start."""
+
+    revisions: Revisions
+    reason: str
+
+
+class Retired(Struct, frozen=True):
+    """Out of use."""
+
+    revisions: Revisions
+
+
+PipelineState = Unregistered | Active | Paused | Retired
+
+
+def evolve(state: PipelineState, event: PipelineEvent) -> PipelineState:
+    """The state after `event`."""
+    match event:
+        case PipelineRegistered() | PipelineRevised():
+            revisions = _added(state, event)
+            return Paused(revisions, state.reason) if isinstance(state, Paused) else Active(revisions)
+        case PipelinePaused():
+            return Paused(_revisions(state), event.reason)
+        case PipelineResumed():
+            return Active(_revisions(state))
+        case PipelineRetired():
+            return Retired(_revisions(state))
+
+
+def decide(
+    state: PipelineState, command: PipelineCommand, at: datetime
+) -> tuple[PipelineEvent, ...]:
+    """Events that follow from `command`. Raises `Rejection`."""
+    match command:
+        case RegisterPipeline():
+            return _register(state, command)
+        case PausePipeline():
+            known = _known(state)
+            return () if isinstance(state, Paused) else (
+                PipelinePaused(pipeline=known.pipeline, reason=command.reason),
+            )
+        case ResumePipeline():
+            known = _known(state)
+            return () if isinstance(state, Active) else (
+                PipelineResumed(pipeline=known.pipeline, reason=command.reason),
+            )
+        case RetirePipeline():
+            known = _known(state)
+            return (PipelineRetired(pipeline=known.pipeline, reason=command.reason),)
+
+
+PIPELINE: Decider[PipelineState, PipelineCommand, PipelineEvent] = Decider(
+    Unregistered(), evolve, decide
+)
+
+
+def runnable(state: PipelineState, revision: int | None) -> tuple[Revision, bool]:
+    """The revision that a run starts from (the active one for None), and whether it is a draft.
+
+    Raises `Rejection`.
+    """
+    known = _known(state)
+    if isinstance(state, Paused):
+        why = f": {state.reason}" if state.reason else ""
+        raise Rejection("pipeline_paused", f"pipeline {known.pipeline!r} is paused{why}")
+    active = known.active
+    if active is not None and revision in (None, active.number):
+        return active, False
+    for draft in known.drafts:
+        if draft.number == revision:
+            return draft, True
+    wanted = "an active revision" if revision is None else f"revision {revision} to run"
+    raise Rejection(
+        "revision_not_found", f"pipeline {known.pipeline!r} has no {wanted.removeprefix('an ')}"
+    )
+
+
+def _revisions(state: PipelineState) -> Revisions:
+    return Revisions(pipeline="", last=0) if isinstance(state, Unregistered) else state.revisions
+
+
+def _known(state: PipelineState) -> Revisions:
+    if isinstance(state, Unregistered):
+        raise Rejection("pipeline_not_found", "there is no pipeline of this name")
+    if isinstance(state, Retired):
+        raise Rejection("pipeline_retired", f"pipeline {state.revisions.pipeline!r} is retired")
+    return state.revisions
+
+
+def _added(state: PipelineState, event: PipelineRegistered | PipelineRevised) -> Revisions:
+    before = replace(_revisions(state), pipeline=event.pipeline, last=event.revision)
+    revision = Revision(event.revision, event.definition)
+    if event.draft:
+        return replace(before, drafts=(*before.drafts, revision)[-drafts_max:])
+    return replace(before, active=revision)
+
+
+def _register(state: PipelineState, command: RegisterPipeline) -> tuple[PipelineEvent, ...]:
+    before = _revisions(state)
+    revive = isinstance(state, Unregistered | Retired)
+    number = before.active.number if before.active and not revive else 0
+    if command.expected_revision not in (None, number):
+        raise Rejection(
+            "revision_conflict",
+            f"pipeline {command.pipeline!r} is at revision {number}, "
+            f"not {command.expected_revision}",
+            {"revision": number},
+        )
+    if not revive and _holds(before, command):
+        return ()
+    event = PipelineRegistered if revive else PipelineRevised
+    return (
+        event(
+            pipeline=command.pipeline,
+            revision=before.last + 1,
+            draft=command.draft,
+            definition=command.definition,
+        ),
+    )
+
+
+def _holds(before: Revisions, command: RegisterPipeline) -> bool:
+    return revision_of(before, command) is not None
+
+
+def revision_of(known: Revisions, command: RegisterPipeline) -> int | None:
+    """The number under which this very definition is known already."""
+    bundle = command.definition.bundle
+    candidates = [known.active] if known.active else []
+    if command.draft:
+        candidates += reversed(known.drafts)
+    for revision in candidates:
+        if revision.definition.bundle == bundle:
+            return revision.number
+    return None

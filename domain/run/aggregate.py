@@ -1,0 +1,301 @@
+"""What a run decides: order, leases, retries, and the end. Nothing outside it does."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from domain.decider import Decider
+from domain.errors import Rejection
+from domain.limits import leases_max
+from domain.parts import in_parts
+from domain.run.commands import (
+    CancelRun,
+    ClaimStep,
+    Failed,
+    ReportStep,
+    RunCommand,
+    StartRun,
+    Succeeded,
+)
+from domain.run.events import (
+    CancelRequested,
+    ColumnsTraced,
+    DataCleaned,
+    DataIndexed,
+    DataIngested,
+    DataProcessed,
+    DataStored,
+    DataValidated,
+    NotificationSent,
+    QualityChecked,
+    RunCancelled,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunPlanned,
+    RunStarted,
+    StepError,
+    StepFailed,
+    StepReused,
+    StepScheduled,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from domain.run.evolve import evolve, running_of
+from domain.run.plan import descendants
+from domain.run.retry import due
+from domain.run.state import (
+    Cancelling,
+    Finished,
+    InWork,
+    Planning,
+    Running,
+    RunState,
+    Scheduled,
+    Unstarted,
+    Waiting,
+)
+
+_SUCCESS: dict[str, type[StepSucceeded]] = {
+    "ingest": DataIngested,
+    "validate": DataValidated,
+    "clean": DataCleaned,
+    "transform": DataProcessed,
+    "check": QualityChecked,
+    "store": DataStored,
+    "index": DataIndexed,
+    "notify": NotificationSent,
+}
+"""Step kind → the fact of its success; kinds from elsewhere transform."""
+
+_CANCELLED = StepError(code="cancelled", message="the run was cancelled")
+
+
+def decide(state: RunState, command: RunCommand, at: datetime) -> tuple[RunEvent, ...]:
+    """Events that follow from `command` at `at` (UTC). Raises `Rejection`."""
+    match command:
+        case StartRun():
+            return _start(state, command)
+        case ClaimStep():
+            return _claim(state, command, at)
+        case ReportStep():
+            return _report(state, command, at)
+        case CancelRun():
+            return _cancel(state, command)
+
+
+RUN: Decider[RunState, RunCommand, RunEvent] = Decider(Unstarted(), evolve, decide)
+
+
+class _Decision:
+    """Events decided so far, and the state that they lead to."""
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+        self.events: list[RunEvent] = []
+
+    def emit(self, event: RunEvent) -> None:
+        self.state = evolve(self.state, event)
+        self.events.append(event)
+
+
+def _start(state: RunState, command: StartRun) -> tuple[RunEvent, ...]:
+    if not isinstance(state, Unstarted):
+        raise Rejection("run_exists", "a run with this id was started before")
+    decision = _Decision(state)
+    decision.emit(
+        RunStarted(
+            pipeline=command.pipeline,
+            revision=command.revision,
+            bundle=command.bundle,
+            draft=command.draft,
+            root=command.root,
+            params=command.params,
+            steps=len(command.plan),
+            parallel=command.parallel,
+            retry_of=command.retry_of,
+            retry_from=command.retry_from,
+        )
+    )
+    parts = in_parts(command.plan)
+    for number, steps in enumerate(parts, 1):
+        decision.emit(RunPlanned(part=number, parts=len(parts), steps=steps))
+    for reused in command.reused:
+        decision.emit(
+            StepReused(step=reused.step, from_run=reused.from_run, outcome=reused.outcome)
+        )
+    _go_on(decision)
+    return tuple(decision.events)
+
+
+def _claim(state: RunState, command: ClaimStep, at: datetime) -> tuple[RunEvent, ...]:
+    run = _open(state)
+    step = run.steps[_place(run, command.step)]
+    if not isinstance(step, Scheduled | InWork) or step.attempt != command.attempt:
+        raise _not_open(command.step, command.attempt)
+    if isinstance(step, Scheduled):
+        if isinstance(state, Cancelling):
+            raise _not_open(command.step, command.attempt)
+        return (_started(command, step.lease + 1),)
+    if step.leases < leases_max and not isinstance(state, Cancelling):
+        return (_started(command, step.lease + 1),)
+    decision = _Decision(state)
+    _fail(decision, command.step, step, Failed(error=_worker_lost(step)), at)
+    return tuple(decision.events)
+
+
+def _started(command: ClaimStep, lease: int) -> StepStarted:
+    return StepStarted(
+        step=command.step, attempt=command.attempt, lease=lease, worker=command.worker
+    )
+
+
+def _worker_lost(step: InWork) -> StepError:
+    return StepError(
+        code="worker_lost",
+        message=f"{step.leases} workers in a row were lost while they worked on this step",
+        hint="look at the step's logs; it may need more memory than its worker has",
+        retryable=True,
+    )
+
+
+def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEvent, ...]:
+    if not isinstance(state, Running | Cancelling):
+        raise _lease_lost(command)
+    run = running_of(state)
+    step = run.steps[_place(run, command.step)]
+    if not isinstance(step, InWork) or (step.attempt, step.lease) != (
+        command.attempt,
+        command.lease,
+    ):
+        raise _lease_lost(command)
+    decision = _Decision(state)
+    match command.outcome:
+        case Succeeded():
+            for event in _success(run, command, command.outcome):
+                decision.emit(event)
+            _go_on(decision)
+        case Failed():
+            _fail(decision, command.step, step, command.outcome, at)
+    return tuple(decision.events)
+
+
+def _success(run: Running, command: ReportStep, outcome: Succeeded) -> Iterator[RunEvent]:
+    kind = run.plan.steps[run.plan.index[command.step]].kind
+    yield _SUCCESS.get(kind, DataProcessed)(
+        step=command.step,
+        attempt=command.attempt,
+        lease=command.lease,
+        outcome=outcome.outcome,
+        log=outcome.log,
+    )
+    parts = in_parts(outcome.edges)
+    for number, edges in enumerate(parts, 1):
+        yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)
+
+
+def _fail(
+    decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime
+) -> None:
+    run = running_of(decision.state)
+    policy = run.plan.steps[run.plan.index[step_id]].retry
+    retryable = failure.error.retryable and isinstance(decision.state, Running)
+    again = due(policy, step.attempt, at) if retryable else None
+    decision.emit(
+        StepFailed(
+            step=step_id,
+            attempt=step.attempt,
+            lease=step.lease,
+            error=failure.error,
+            final=again is None,
+            outcome=failure.outcome,
+            log=failure.log,
+        )
+    )
+    if again is not None:
+        engine = run.plan.steps[run.plan.index[step_id]].engine
+        decision.emit(
+            StepScheduled(step=step_id, attempt=step.attempt + 1, engine=engine, due=again)
+        )
+    elif isinstance(decision.state, Running):
+        for place in descendants(run.plan, run.plan.index[step_id]):
+            if isinstance(run.steps[place], Waiting):
+                decision.emit(StepSkipped(step=run.plan.steps[place].id, because=step_id))
+    _go_on(decision)
+
+
+def _go_on(decision: _Decision) -> None:
+    """Schedule what is ready, or end what has come to its end."""
+    state = decision.state
+    if isinstance(state, Cancelling):
+        if state.running.leases == 0:
+            decision.emit(RunCancelled(reason=state.reason))
+        return
+    run = running_of(state)
+    for place in _next_ready(run):
+        step = run.plan.steps[place]
+        decision.emit(StepScheduled(step=step.id, attempt=1, engine=step.engine))
+    run = running_of(decision.state)
+    if run.unfinished:
+        return
+    if run.failed:
+        decision.emit(
+            RunFailed(
+                step=run.first_failed,
+                failed=run.failed,
+                skipped=run.skipped,
+                error=run.first_error or _CANCELLED,
+            )
+        )
+    else:
+        decision.emit(RunCompleted())
+
+
+def _next_ready(run: Running) -> Iterator[int]:
+    free = run.facts.parallel - run.active
+    for slot in range(run.ready_head, run.ready_tail):
+        if free <= 0:
+            return
+        place = run.ready[slot]
+        if isinstance(run.steps[place], Waiting):
+            free -= 1
+            yield place
+
+
+def _cancel(state: RunState, command: CancelRun) -> tuple[RunEvent, ...]:
+    if isinstance(state, Unstarted | Planning):
+        raise Rejection("run_not_found", "there is no run with this id")
+    if isinstance(state, Finished):
+        raise Rejection("run_finished", f"the run is over: {state.status}")
+    if isinstance(state, Cancelling):
+        return ()
+    decision = _Decision(state)
+    decision.emit(CancelRequested(reason=command.reason))
+    _go_on(decision)
+    return tuple(decision.events)
+
+
+def _open(state: RunState) -> Running:
+    if isinstance(state, Running | Cancelling):
+        return running_of(state)
+    if isinstance(state, Finished):
+        raise Rejection("step_not_open", f"the run is over: {state.status}")
+    raise Rejection("run_not_found", "there is no run with this id")
+
+
+def _place(run: Running, step: str) -> int:
+    place = run.plan.index.get(step)
+    if place is None:
+        raise Rejection("step_not_found", f"the run has no step {step!r}")
+    return place
+
+
+def _not_open(step: str, attempt: int) -> Rejection:
+    return Rejection("step_not_open", f"attempt {attempt} of step {step!r} is not open")
+
+
+def _lease_lost(command: ReportStep) -> Rejection:
+    return Rejection(
+        "lease_lost",
+        f"lease {command.lease} of step {command.step!r} is not the one that counts",
+    )

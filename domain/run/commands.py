@@ -1,0 +1,75 @@
+"""What can be asked of a run, with everything a decision needs given as values."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.data.lineage import ColumnEdge
+from domain.run.events import ParamValue, PlannedStep, StepError, StepOutcome
+
+
+class ReusedStep(Struct, frozen=True, kw_only=True):
+    """A step whose outcome is taken over from an earlier run."""
+
+    step: str
+    from_run: UUID
+    outcome: StepOutcome
+
+
+class StartRun(Struct, frozen=True, kw_only=True):
+    """Begin a run of one revision."""
+
+    pipeline: str
+    revision: int
+    bundle: str
+    draft: bool
+    root: str
+    params: dict[str, ParamValue]
+    plan: tuple[PlannedStep, ...]
+    """In an order in which each step follows its inputs."""
+    parallel: int
+    retry_of: UUID | None = None
+    retry_from: str | None = None
+    reused: tuple[ReusedStep, ...] = ()
+
+
+class ClaimStep(Struct, frozen=True, kw_only=True):
+    """A worker asks for the lease of an attempt before it works on it."""
+
+    step: str
+    attempt: int
+    worker: str
+
+
+class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded", tag_field="status"):
+    """The step did its work."""
+
+    outcome: StepOutcome
+    edges: tuple[ColumnEdge, ...] = ()
+    log: str = ""
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag="failed", tag_field="status"):
+    """The step did not do its work. Code `cancelled` answers a request to cancel."""
+
+    error: StepError
+    outcome: StepOutcome | None = None
+    log: str = ""
+
+
+class ReportStep(Struct, frozen=True, kw_only=True):
+    """What came of a lease."""
+
+    step: str
+    attempt: int
+    lease: int
+    outcome: Succeeded | Failed
+
+
+class CancelRun(Struct, frozen=True, kw_only=True):
+    """Stop the run; finished steps stay as they are."""
+
+    reason: str = ""
+
+
+RunCommand = StartRun | ClaimStep | ReportStep | CancelRun

@@ -1,0 +1,239 @@
+"""The facts of a run, as stored. Fields may join with a default; none is renamed or removed.
+
+Stored names (tags) are in `domain.catalog`. An event carries references and counts, never data,
+secrets, log lines or progress.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.data.dataset import DatasetVersion, OuterDataset
+from domain.data.lineage import ColumnEdge
+from domain.data.quality import CheckResult, RuleCount
+from domain.run.ledger import InputLedger, LedgerStatus
+from domain.run.retry import RetryPolicy
+
+ParamValue = str | int | float | bool | None
+
+
+class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step as the orchestrator sees it; what it does stands in the run's bundle."""
+
+    id: str
+    kind: str
+    inputs: tuple[str, ...] = ()
+    """Ids of the steps that must have succeeded before."""
+    engine: str = "duckdb"
+    retry: RetryPolicy = RetryPolicy()
+
+
+class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything a finished step proves: what it read, what it wrote, and what became of each row."""
+
+    key: str = ""
+    """Fingerprint of the step and its inputs' content, under which the outcome is kept."""
+    inputs: tuple[InputLedger, ...] = ()
+    output: DatasetVersion | None = None
+    rows_in: int | None = None
+    rows_out: int | None = None
+    rows_filtered: int | None = None
+    rows_quarantined: int | None = None
+    ledger: LedgerStatus = "none"
+    counts: tuple[RuleCount, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    source: OuterDataset | None = None
+    destination: OuterDataset | None = None
+    seconds: float = 0.0
+    """Time in the engine, hashing and syncing included, without any waiting."""
+    warnings: tuple[str, ...] = ()
+
+
+class StepError(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an attempt failed, in words for a person."""
+
+    code: str
+    message: str
+    where: str = ""
+    """File and line, or rule, or column."""
+    hint: str = ""
+    retryable: bool = False
+
+
+class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run begins, pinned to one revision. The seed document's PipelineStarted."""
+
+    pipeline: str
+    revision: int
+    bundle: str
+    draft: bool = False
+    root: str = ""
+    """Folder that the definition's relative paths start from."""
+    params: dict[str, ParamValue] = {}
+    steps: int
+    parallel: int
+    retry_of: UUID | None = None
+    retry_from: str | None = None
+
+
+class RunPlanned(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of the plan: steps in an order in which each one follows its inputs."""
+
+    part: int
+    """1, 2 … `parts`."""
+    parts: int
+    steps: tuple[PlannedStep, ...]
+
+
+class StepScheduled(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step may be worked on, from `due` on if that is given."""
+
+    step: str
+    attempt: int
+    engine: str = "duckdb"
+    due: datetime | None = None
+
+
+class StepStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker's claim was accepted; only a report with this lease counts from now on."""
+
+    step: str
+    attempt: int
+    lease: int
+    worker: str
+
+
+class _Succeeded(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    step: str
+    attempt: int
+    lease: int
+    outcome: StepOutcome
+    log: str = ""
+    """The attempt's log file, relative to the log folder."""
+
+
+class DataIngested(_Succeeded, frozen=True):
+    """Rows were read from a source."""
+
+
+class DataValidated(_Succeeded, frozen=True):
+    """Rows were held against a contract."""
+
+
+class DataCleaned(_Succeeded, frozen=True):
+    """Cleaning rules were applied, each with its count."""
+
+
+class DataProcessed(_Succeeded, frozen=True):
+    """A transformation made a new dataset."""
+
+
+class QualityChecked(_Succeeded, frozen=True):
+    """A check step passed; failing checks are in a `StepFailed`."""
+
+
+class DataStored(_Succeeded, frozen=True):
+    """Rows were written to a destination."""
+
+
+class DataIndexed(_Succeeded, frozen=True):
+    """Rows were made searchable."""
+
+
+class NotificationSent(_Succeeded, frozen=True):
+    """Somebody was told."""
+
+
+class ColumnsTraced(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A part of a step's column edges."""
+
+    step: str
+    part: int
+    parts: int
+    edges: tuple[ColumnEdge, ...]
+
+
+class StepReused(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An earlier run's outcome stands for this step."""
+
+    step: str
+    from_run: UUID
+    outcome: StepOutcome
+
+
+class StepFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An attempt ended without success. Unless it is final, a `StepScheduled` follows."""
+
+    step: str
+    attempt: int
+    lease: int
+    error: StepError
+    final: bool = True
+    """False where the retry policy gives another attempt."""
+    outcome: StepOutcome | None = None
+    """What could be counted all the same, such as the checks that did not pass."""
+    log: str = ""
+    """The attempt's log file, relative to the log folder."""
+
+
+class StepSkipped(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A step will not be worked on, because one before it failed."""
+
+    step: str
+    because: str
+    """The step that failed."""
+
+
+class CancelRequested(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody wants the run to stop; workers end their steps."""
+
+    reason: str = ""
+
+
+class RunCancelled(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run stopped on request; no lease is open any more."""
+
+    reason: str = ""
+
+
+class RunCompleted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every step succeeded."""
+
+
+class RunFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Nothing is left to do and at least one step failed."""
+
+    step: str
+    """The first step that failed for good."""
+    failed: int
+    skipped: int
+    error: StepError
+
+
+StepSucceeded = (
+    DataIngested
+    | DataValidated
+    | DataCleaned
+    | DataProcessed
+    | QualityChecked
+    | DataStored
+    | DataIndexed
+    | NotificationSent
+)
+
+RunEvent = (
+    RunStarted
+    | RunPlanned
+    | StepScheduled
+    | StepStarted
+    | StepSucceeded
+    | ColumnsTraced
+    | StepReused
+    | StepFailed
+    | StepSkipped
+    | CancelRequested
+    | RunCancelled
+    | RunCompleted
+    | RunFailed
+)
