@@ -10,6 +10,7 @@ from msgspec import Struct
 from domain.envelope import EventEnvelope
 from domain.ids import Position, StreamId, Version
 from domain.pipeline.events import Definition
+from domain.record import Recorded
 from domain.run.events import PlannedStep
 
 Envelope = EventEnvelope[Any]
@@ -56,20 +57,6 @@ class EventStore(Protocol):
         the outcome is unknown until the stream is loaded again.
         """
         ...
-
-
-class Recorded(Struct, frozen=True):
-    """A stored event as bytes, for carriers that need not understand it."""
-
-    position: Position
-    previous: Position
-    """Position of the event before it in the store; 0 before the first."""
-    event_id: UUID
-    stream: StreamId
-    tag: str
-    traceparent: str | None
-    state: bytes
-    """The stored JSON: metadata and payload."""
 
 
 class EventLog(Protocol):

@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.ids import Position
+from domain.record import Recorded
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -74,20 +75,31 @@ class Checkpoint(Struct, frozen=True):
     """Running hash over the ids of all applied events, in order, in hexadecimal."""
 
 
-class FeedMessage(Struct, frozen=True):
-    """An event as the bus delivers it: `previous` and `position` show whether one is missing."""
+class EventLog(Protocol):
+    """All events in the order of their positions; the same promises as on the write side."""
 
-    position: Position
-    previous: Position
-    event_id: UUID
-    tag: str
-    state: bytes
+    @property
+    def store_id(self) -> UUID:
+        """Made once with the store; another one after it was replaced or started anew."""
+        ...
+
+    async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
+        """At most `limit` events behind `after`, in order."""
+        ...
+
+    async def head(self) -> Position:
+        """Position of the newest event, 0 in an empty store."""
+        ...
+
+    async def event_id_at(self, position: Position) -> UUID | None:
+        """The id of the event at `position`, or None if there is none."""
+        ...
 
 
 class EventFeed(Protocol):
     """Live events, unfiltered and in order as long as the bus is well; it may lose or repeat."""
 
-    async def next(self, limit: int, seconds: float) -> Sequence[FeedMessage]:
+    async def next(self, limit: int, seconds: float) -> Sequence[Recorded]:
         """Up to `limit` messages as soon as there is one; none after `seconds`. Reconnects by
         itself; a lost connection looks like silence."""
         ...

@@ -75,7 +75,7 @@ def decide(state: RunState, command: RunCommand, at: datetime) -> tuple[RunEvent
     """Events that follow from `command` at `at` (UTC). Raises `Rejection`."""
     match command:
         case StartRun():
-            return _start(state, command)
+            return _start(state, command, at)
         case ClaimStep():
             return _claim(state, command, at)
         case ReportStep():
@@ -99,7 +99,7 @@ class _Decision:
         self.events.append(event)
 
 
-def _start(state: RunState, command: StartRun) -> tuple[RunEvent, ...]:
+def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, ...]:
     if not isinstance(state, Unstarted):
         raise Rejection("run_exists", "a run with this id was started before")
     decision = _Decision(state)
@@ -111,6 +111,7 @@ def _start(state: RunState, command: StartRun) -> tuple[RunEvent, ...]:
             draft=command.draft,
             root=command.root,
             params=command.params,
+            run_time=at,
             steps=len(command.plan),
             parallel=command.parallel,
             retry_of=command.retry_of,

@@ -71,6 +71,8 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     root: str = ""
     """Folder that the definition's relative paths start from."""
     params: dict[str, ParamValue] = {}
+    run_time: datetime
+    """The moment that `$run_time` stands for in all steps of the run (UTC)."""
     steps: int
     parallel: int
     retry_of: UUID | None = None

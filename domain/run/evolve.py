@@ -83,6 +83,7 @@ def _facts(event: RunStarted) -> Facts:
         bundle=event.bundle,
         root=event.root,
         params=event.params,
+        run_time=event.run_time,
         parallel=event.parallel,
     )
 

@@ -1,5 +1,7 @@
 """The phases of a run, and of a step in it."""
 
+from datetime import datetime
+
 from msgspec import Struct
 
 from domain.data.dataset import DatasetVersion
@@ -64,6 +66,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     bundle: str
     root: str
     params: dict[str, ParamValue]
+    run_time: datetime
     parallel: int
 
 

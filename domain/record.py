@@ -1,0 +1,96 @@
+"""An event as it is stored and carried: one JSON object of metadata and payload."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, Struct
+
+from domain.catalog import CATALOG, Catalog
+from domain.envelope import EventEnvelope, Metadata
+from domain.errors import Malformed
+from domain.ids import Position, StreamId, Version
+
+
+class StoredState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The JSON beside an event's stream, version and tag."""
+
+    event_id: UUID
+    recorded_at: datetime
+    command_id: UUID
+    command_type: str
+    payload_hash: str
+    correlation_id: UUID
+    causation_id: UUID
+    principal: str
+    traceparent: str | None = None
+    data: Raw
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """A stored event as bytes, for carriers that need not understand it."""
+
+    position: Position
+    previous: Position
+    """Position of the event before it in the store; 0 before the first."""
+    event_id: UUID
+    stream: StreamId
+    version: Version
+    tag: str
+    state: bytes
+    """JSON of `StoredState`."""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(StoredState)
+
+
+def to_state(envelope: EventEnvelope[Any], catalog: Catalog = CATALOG) -> bytes:
+    """The JSON to store for an event."""
+    meta = envelope.metadata
+    return _encoder.encode(
+        StoredState(
+            event_id=envelope.event_id,
+            recorded_at=envelope.recorded_at,
+            command_id=meta.command_id,
+            command_type=meta.command_type,
+            payload_hash=meta.payload_hash,
+            correlation_id=meta.correlation_id,
+            causation_id=meta.causation_id,
+            principal=meta.principal,
+            traceparent=meta.traceparent,
+            data=Raw(catalog.encode(envelope.data)),
+        )
+    )
+
+
+def read_state(state: bytes) -> StoredState:
+    """Metadata and the payload still as bytes. Raises `Malformed`."""
+    try:
+        return _decoder.decode(state)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"a stored event cannot be read: {error}") from error
+
+
+def from_record(record: Recorded, catalog: Catalog = CATALOG) -> EventEnvelope[Any]:
+    """The event of a record, upcast if it is old. Raises `Malformed`."""
+    state = read_state(record.state)
+    return EventEnvelope(
+        event_id=state.event_id,
+        stream=record.stream,
+        version=record.version,
+        position=record.position,
+        tag=record.tag,
+        recorded_at=state.recorded_at,
+        metadata=Metadata(
+            command_id=state.command_id,
+            command_type=state.command_type,
+            payload_hash=state.payload_hash,
+            correlation_id=state.correlation_id,
+            causation_id=state.causation_id,
+            principal=state.principal,
+            traceparent=state.traceparent,
+        ),
+        data=catalog.decode(record.tag, state.data),
+    )
