@@ -1,0 +1,138 @@
+"""What every door (command line, later REST and page) needs from a service, wherever it runs.
+
+A `Session` is a way to one data directory: over NATS to whoever holds it, or straight to the files
+when nobody does. `runtime.wiring` makes sessions; the doors know only what stands here.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.errors import TimedOut
+
+Document = dict[str, Any]
+"""A JSON object in one of the shapes that scripts rely on (docs/reference)."""
+
+
+class Session(Protocol):
+    """Commands and queries against one store.
+
+    Every method raises `Rejection` where the rules refuse, `NotFound` for an unknown name,
+    `Malformed` for arguments that cannot be read, `Unavailable` where nobody answers, `TimedOut`.
+    """
+
+    async def command(self, command: str, payload: Mapping[str, Any]) -> Document:
+        """Send a command such as `run.start`; returns the accepted reply."""
+        ...
+
+    async def query(self, name: str, arguments: Mapping[str, Any]) -> Document:
+        """Ask a view, such as `monitoring.run`; every answer has a `position`."""
+        ...
+
+    async def request(self, subject: str, payload: bytes) -> bytes:
+        """Send bytes to any subject and return the answer's bytes."""
+        ...
+
+    async def services(self) -> Document:
+        """Everybody who answers: `{"items": [{"name", "id", "version", "role", "healthy", …}]}`."""
+        ...
+
+    async def verify(self, *, repair: bool) -> Document:
+        """Hold every view against a fresh fold of the store; put right what differs if asked."""
+        ...
+
+    async def replay(self, view: str) -> Document:
+        """Rebuild a view beside the live one, tell the differences, and swap."""
+        ...
+
+
+class Service(Protocol):
+    """A service hosted by this process, ready."""
+
+    @property
+    def url(self) -> str:
+        """Where its NATS listens."""
+        ...
+
+    @property
+    def resumed(self) -> Sequence[UUID]:
+        """Runs that were open when it started, and go on."""
+        ...
+
+    async def idle(self) -> None:
+        """Return when no run is open and no client has asked anything for a moment."""
+        ...
+
+    async def failed(self) -> str:
+        """Return the reason when a part has given up for good; else never."""
+        ...
+
+
+class PipelineFile(Struct, frozen=True, kw_only=True):
+    """A pipeline file as read from disk, ready to be sent."""
+
+    path: Path
+    pipeline: str
+    spec: Document
+    files: Mapping[str, str]
+    """SQL files and Python modules that it names: path relative to `root` → text."""
+    root: str
+    lines: Mapping[str, int] = {}
+    """Path in the spec → line in the file."""
+
+    def line(self, path: str) -> int | None:
+        """The line of `path`, or of the nearest thing around it that has one."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            cut = max(path.rfind("."), path.rfind("["))
+            path = path[:cut] if cut > 0 else ""
+        return self.lines.get("")
+
+
+class Rows(Struct, frozen=True, kw_only=True):
+    """Rows of a dataset."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    """Values as JSON has them: numbers, texts, truth values, None, lists, objects."""
+    more: bool = False
+    """Whether the limit has cut something off."""
+
+
+follow_seconds = 1.0
+"""How long a follower lets the service wait for news before it asks again."""
+
+
+async def follow(session: Session, run: str) -> AsyncIterator[Document]:
+    """The run's document now and after each change, up to and including the one that ended it.
+
+    Raises what `Session.query` raises, `TimedOut` excepted: no news is no error.
+    """
+    document = await session.query("monitoring.run", {"run": run})
+    yield document
+    while document["status"] == "running":
+        seen = document
+        document = await news(
+            session, "monitoring.run", {"run": run, "timeout": follow_seconds}, seen["position"]
+        )
+        if _without_position(document) != _without_position(seen):
+            yield document
+
+
+async def news(
+    session: Session, name: str, arguments: Mapping[str, Any], position: int
+) -> Document:
+    """Ask until the view has seen something behind `position`, or it says so itself in time."""
+    try:
+        return await session.query(name, {**arguments, "min_position": position + 1})
+    except TimedOut:
+        return await session.query(name, arguments)
+
+
+def _without_position(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "position"}
