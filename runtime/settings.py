@@ -1,0 +1,296 @@
+"""Every setting: its type, its limits, where its value came from.
+
+flag > environment (`HEADWATER_*`) > `headwater.toml` > default. Nothing here is global: settings
+are loaded once by whoever starts a process, and handed on.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from domain.errors import Malformed
+from domain.pipeline.units import ByteSize, Duration
+
+PROJECT_FILE = "headwater.toml"
+DATA_FOLDER = ".headwater"
+ENVIRONMENT_PREFIX = "HEADWATER_"
+
+memory_per_worker_min = 128 * 2**20
+"""Bytes: less than this and the engine cannot even sort its own buffers."""
+
+heartbeats_per_task_timeout_min = 3
+"""Two heartbeats may be late before a task counts as lost."""
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+def _workers() -> int:
+    return max(2, min(4, os.cpu_count() or 1))
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What can be set. The docstring of a field is what `headwater doctor` shows."""
+
+    data: Annotated[Path, Meta(description="data directory")]
+    roots: Annotated[
+        tuple[str, ...], Meta(description="further folders that pipelines may read and write")
+    ] = ()
+    store: Annotated[
+        Literal["sqlite", "memory"], Meta(description="event store; memory forgets at the end")
+    ] = "sqlite"
+    nats: Annotated[str, Meta(description="URL of a NATS server; empty: one of our own")] = ""
+    nats_token: Annotated[str, Meta(description="token for that server")] = ""
+    nats_server: Annotated[str, Meta(description="nats-server binary; empty: the bundled one")] = ""
+    prefix: Annotated[
+        str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="first word of every subject")
+    ] = "headwater"
+    timezone: Annotated[str, Meta(description="time zone of SQL")] = "UTC"
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="step processes that work at the same time")
+    ] = msgspec.field(default_factory=_workers)
+    memory: Annotated[ByteSize, Meta(description="memory of all step processes together")] = (
+        ByteSize("2GiB")
+    )
+    step_timeout: Annotated[Duration, Meta(description="longest time of one attempt of a step")] = (
+        Duration("1h")
+    )
+    heartbeat: Annotated[Duration, Meta(description="between two signs of life of a worker")] = (
+        Duration("3s")
+    )
+    task_timeout: Annotated[
+        Duration, Meta(description="silence after which another worker takes a task")
+    ] = Duration("10s")
+    request_timeout: Annotated[Duration, Meta(description="longest wait for an answer")] = Duration(
+        "10s"
+    )
+    drain_timeout: Annotated[
+        Duration, Meta(description="longest time for running steps to end when stopping")
+    ] = Duration("20s")
+    mailbox_max: Annotated[Count, Meta(description="commands waiting for one stream")] = 1024
+    append_max: Annotated[Count, Meta(description="events in one commit")] = 4096
+    events_window: Annotated[ByteSize, Meta(description="size of the bus's window on events")] = (
+        ByteSize("1GiB")
+    )
+
+
+SECRETS = frozenset({"nats_token"})
+"""Settings whose value is never shown; neither a flag nor headwater.toml may hold them."""
+
+FLAGS = ("data", "nats", "store")
+"""Settings with a flag of their own; `--set NAME=VALUE` sets any."""
+
+_SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "project": ("roots", "timezone"),
+    "defaults": ("step_timeout", "memory"),
+}
+"""Where a setting stands in headwater.toml, if not under [service]."""
+
+_PROJECT_WORDS = ("name", "pipelines")
+
+
+class Sourced(Struct, frozen=True, kw_only=True):
+    """Settings, and for each the place that decided it."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    """Setting → `default`, `--nats`, `HEADWATER_NATS`, `headwater.toml [service]` …"""
+    project: Path | None = None
+    """The headwater.toml that was read."""
+    pipelines: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """HEADWATER_* variables that set nothing."""
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -> Sourced:
+    """Settings for a command given `flags`, about `near`: a pipeline file or the current folder.
+
+    Raises `Malformed`, which names the place of a value that cannot be.
+    """
+    start = near if near.is_dir() else near.parent
+    project = find_project(start)
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    pipelines: tuple[str, ...] = ()
+    if project is not None:
+        document = _read(project)
+        pipelines = _texts(document.get("project", {}).get("pipelines", ()), "[project] pipelines")
+        _take_project(document, values, sources)
+        if "data" in values:
+            values["data"] = str(project.parent / str(values["data"]))
+    unknown = _take_environment(environment, values, sources)
+    for name, value in flags.items():
+        _known(name, f"--set {name}")
+        if name in SECRETS:
+            raise Malformed(
+                f"{name} is a secret and cannot be a flag",
+                hint=f"set {ENVIRONMENT_PREFIX}{name.upper()}",
+            )
+        values[name] = value
+        sources[name] = f"--{name}" if name in FLAGS else f"--set {name}"
+    if "data" not in values:
+        values["data"], sources["data"] = _discover_data(project, near)
+    settings = _convert(values, sources)
+    check_relations(settings)
+    for name in names():
+        sources.setdefault(name, "default")
+    return Sourced(
+        settings=settings, sources=sources, project=project, pipelines=pipelines, unknown=unknown
+    )
+
+
+def names() -> tuple[str, ...]:
+    """Every setting, in the order of the class."""
+    return Settings.__struct_fields__
+
+
+def describe(name: str) -> str:
+    """What a setting is, in a few words."""
+    for meta in get_type_hints(Settings, include_extras=True)[name].__metadata__:
+        if meta.description:
+            return str(meta.description)
+    return ""
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest headwater.toml, upwards from `start`."""
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    return None
+
+
+def check_relations(settings: Settings) -> None:
+    """Raises `Malformed` where two settings cannot both hold."""
+    if settings.memory.bytes < settings.workers * memory_per_worker_min:
+        raise Malformed(
+            f"memory {settings.memory} is too little for {settings.workers} workers",
+            hint=f"give at least {settings.workers * memory_per_worker_min // 2**20}MiB, "
+            "or fewer workers",
+        )
+    if settings.task_timeout.seconds < heartbeats_per_task_timeout_min * settings.heartbeat.seconds:
+        raise Malformed(
+            f"task_timeout {settings.task_timeout} is too short for a heartbeat of "
+            f"{settings.heartbeat}",
+            hint="make it at least three times as long",
+        )
+    if settings.drain_timeout.seconds < settings.heartbeat.seconds:
+        raise Malformed(
+            f"drain_timeout {settings.drain_timeout} is shorter than the heartbeat "
+            f"{settings.heartbeat}",
+            hint="a worker notices a stop at its heartbeat; give it at least that long",
+        )
+    try:
+        ZoneInfo(settings.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Malformed(
+            f"timezone {settings.timezone!r} is not known", hint="write one as Europe/Berlin"
+        ) from None
+
+
+def _discover_data(project: Path | None, near: Path) -> tuple[str, str]:
+    if project is not None:
+        return str(project.parent / DATA_FOLDER), f"beside {project.name}"
+    here = near.absolute()
+    if not near.is_dir():
+        return str(here.parent / DATA_FOLDER), f"beside {near.name}"
+    for folder in (here, *here.parents):
+        if (folder / DATA_FOLDER).is_dir():
+            return str(folder / DATA_FOLDER), "nearest one upwards"
+    return str(here / DATA_FOLDER), "current folder"
+
+
+def _read(project: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(project.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Malformed(f"{project} cannot be read: {error}") from error
+
+
+def _take_project(
+    document: Mapping[str, Any], values: dict[str, Any], sources: dict[str, str]
+) -> None:
+    for section, content in document.items():
+        if section not in ("project", "service", "defaults"):
+            raise Malformed(
+                f"{PROJECT_FILE}: [{section}] is not known",
+                hint="the sections are [project], [service] and [defaults]",
+            )
+        if not isinstance(content, dict):
+            raise Malformed(f"{PROJECT_FILE}: {section} must be a section, written [{section}]")
+        for name, value in content.items():
+            if section == "project" and name in _PROJECT_WORDS:
+                continue
+            _belongs(section, name)
+            values[name], sources[name] = value, f"{PROJECT_FILE} [{section}]"
+
+
+def _belongs(section: str, name: str) -> None:
+    _known(name, f"{PROJECT_FILE} [{section}] {name}")
+    home = next((s for s, held in _SECTIONS.items() if name in held), "service")
+    if home != section:
+        raise Malformed(
+            f"{PROJECT_FILE}: {name} stands in [{section}]", hint=f"move it to [{home}]"
+        )
+    if name in SECRETS:
+        raise Malformed(
+            f"{PROJECT_FILE}: {name} is a secret",
+            hint=f"set {ENVIRONMENT_PREFIX}{name.upper()} instead",
+        )
+
+
+def _take_environment(
+    environment: Mapping[str, str], values: dict[str, Any], sources: dict[str, str]
+) -> tuple[str, ...]:
+    unknown = []
+    for variable in sorted(environment):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in names():
+            unknown.append(variable)
+        elif environment[variable]:
+            values[name], sources[name] = environment[variable], variable
+    return tuple(unknown)
+
+
+def _known(name: str, place: str) -> None:
+    if name in names():
+        return
+    close = get_close_matches(name, names(), 1)
+    hint = f"did you mean {close[0]}?" if close else "`headwater doctor` lists all settings"
+    raise Malformed(f"{place}: there is no such setting", hint=hint)
+
+
+def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
+    """One by one, so that an error can name the place its value came from."""
+    types = get_type_hints(Settings, include_extras=True)
+    converted: dict[str, Any] = {}
+    for name, value in values.items():
+        split = isinstance(value, str) and name == "roots"
+        given = [part for part in value.split(os.pathsep) if part] if split else value
+        try:
+            converted[name] = msgspec.convert(given, types[name], strict=False, dec_hook=_decode)
+        except msgspec.ValidationError as error:
+            shown = "" if name in SECRETS else f" {value!r}"
+            raise Malformed(f"{sources[name]}: {name}{shown} cannot be: {error}") from None
+    converted["data"] = converted["data"].expanduser().absolute()
+    return Settings(**converted)
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("write it as a text, in quotes")
+    return kind(value)
+
+
+def _texts(value: object, place: str) -> tuple[str, ...]:
+    if isinstance(value, Sequence) and all(isinstance(one, str) for one in value):
+        return (value,) if isinstance(value, str) else tuple(value)
+    raise Malformed(f"{PROJECT_FILE}: {place} must be a list of texts")
