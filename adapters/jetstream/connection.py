@@ -1,0 +1,285 @@
+"""One connection to NATS that comes back by itself; errors of the library end here."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import nats.errors
+from nats.aio.client import Client, Server
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from domain.errors import Defect, Failure, Malformed, TimedOut, TooLarge, Unavailable
+
+Headers = Mapping[str, str]
+Callback = Callable[[Msg], Awaitable[None]]
+
+connect_seconds_max = 5.0
+"""Until a first connection is given up."""
+
+reconnect_seconds = 0.1
+"""Between two attempts to reconnect, and as much again at random."""
+
+ping_seconds = 5
+"""A dead peer is noticed after three times that; a broken socket at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class NobodyListens(Unavailable):
+    """No subscriber for this subject; only inside this package."""
+
+
+class _ToughClient(Client):
+    """A message that the library cannot read is dropped; alone it would end the reading loop."""
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        try:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        except (ValueError, IndexError) as error:
+            _log.warning("a message that cannot be read was dropped: %s", error)
+
+
+class Connection:
+    """A NATS connection; `connect` makes one.
+
+    It reconnects for ever. While it is away every call raises `Unavailable` at once, and so does
+    every request that was waiting for its answer: nothing is buffered and sent later.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._client = _ToughClient()
+        self._name = name
+        self._inbox = ""
+        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._requests = 0
+        self._generation = 0
+        self._connected = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._last_error = ""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server is there now."""
+        return self._client.is_connected
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended for good: closed by us, or expelled by the server."""
+        return self._client.is_closed
+
+    @property
+    def generation(self) -> int:
+        """Counts connections made and lost; a new number: something may have been missed."""
+        return self._generation
+
+    @property
+    def payload_bytes_max(self) -> int:
+        """Largest message of this server, headers included."""
+        return self._client.max_payload
+
+    async def connected(self, seconds: float) -> None:
+        """Return when connected. Raises `Unavailable` after `seconds`."""
+        with anyio.move_on_after(seconds):
+            await self._connected.wait()
+        self._require_connected()
+
+    async def wait_changed(self, generation: int) -> int:
+        """Return the new generation as soon as it is another one than `generation`."""
+        while self._generation == generation:
+            await self._changed.wait()
+        return self._generation
+
+    async def publish(
+        self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
+    ) -> None:
+        """Send a message. Raises `Unavailable`, `TooLarge`, `Malformed` for a bad subject."""
+        self._require_connected()
+        size = len(payload) + _header_bytes(headers)
+        if size > self.payload_bytes_max:
+            raise TooLarge(f"a message of {size} bytes is above the bus's {self.payload_bytes_max}")
+        try:
+            await self._client.publish(subject, payload, reply, dict(headers) if headers else None)
+        except nats.errors.Error as error:
+            raise translated(error) from error
+
+    async def request(
+        self, subject: str, payload: bytes, headers: Headers | None = None, seconds: float = 5.0
+    ) -> Msg:
+        """Send and wait for one answer. Raises `TimedOut`, `Unavailable` where nobody listens or
+        the connection is lost meanwhile, `TooLarge`."""
+        answer = await self.start_request(subject, payload, headers)
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except TimeoutError:
+            raise TimedOut(f"no answer from {subject} within {seconds:g} s") from None
+        finally:
+            answer.cancel()
+
+    async def start_request(
+        self, subject: str, payload: bytes, headers: Headers | None = None
+    ) -> "asyncio.Future[Msg]":
+        """Send; the future holds the answer, or `Unavailable`. Cancel it to forget it."""
+        self._requests += 1
+        token = str(self._requests)
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = answer
+        answer.add_done_callback(lambda done: self._forget(token, done))
+        try:
+            await self.publish(subject, payload, headers, f"{self._inbox}.{token}")
+        except BaseException:
+            answer.cancel()
+            raise
+        return answer
+
+    def _forget(self, token: str, answer: "asyncio.Future[Msg]") -> None:
+        self._waiting.pop(token, None)
+        if not answer.cancelled():
+            answer.exception()  # nobody may be left to look at it
+
+    async def subscribe(self, subject: str, callback: Callback, queue: str = "") -> Subscription:
+        """Have `callback` called for each message, one at a time, reconnects included."""
+        self._require_connected()
+        try:
+            return await self._client.subscribe(subject, queue=queue, cb=callback)
+        except nats.errors.Error as error:
+            raise translated(error) from error
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; waiting messages are dropped."""
+        with suppress(nats.errors.Error):
+            await subscription.unsubscribe()
+
+    async def flush(self, seconds: float = 5.0) -> None:
+        """Return when the server has taken everything sent so far. Raises `Unavailable`."""
+        self._require_connected()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._client.flush(timeout=max(1, int(seconds)))
+        except (nats.errors.Error, TimeoutError) as error:
+            raise Unavailable(f"the bus does not take what was sent: {error}") from error
+
+    def new_inbox(self) -> str:
+        """A subject that nobody else uses."""
+        return self._client.new_inbox()
+
+    def _require_connected(self) -> None:
+        if not self._client.is_connected:
+            raise Unavailable(
+                f"no connection to the bus ({self._last_error or 'not connected'})",
+                hint="it is tried again all the time",
+            )
+
+    async def _open(self, url: str, token: str | None) -> None:
+        options: dict[str, Any] = {"token": token} if token else {}
+        try:
+            async with asyncio.timeout(connect_seconds_max):
+                await self._client.connect(
+                    url,
+                    name=self._name,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnect,
+                    reconnected_cb=self._on_connect,
+                    reconnect_to_server_handler=_select,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=reconnect_seconds,  # type: ignore[arg-type]  # takes floats
+                    ping_interval=ping_seconds,
+                    connect_timeout=2,
+                    **options,
+                )
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            await self._client.close()
+            reason = self._last_error or error
+            raise Unavailable(f"cannot reach the bus at {url}: {reason}") from error
+        self._inbox = self.new_inbox()
+        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        await self._on_connect()
+
+    async def _on_answer(self, message: Msg) -> None:
+        answer = self._waiting.get(message.subject.rpartition(".")[2])
+        if answer is None or answer.done():
+            return
+        if status(message) == "503":
+            answer.set_exception(NobodyListens("nobody answers on this subject now"))
+        else:
+            answer.set_result(message)
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = str(error) or type(error).__name__
+        _log.info("bus: %s", self._last_error)
+
+    async def _on_connect(self) -> None:
+        self._generation += 1
+        self._connected.set()
+        self._announce()
+
+    async def _on_disconnect(self) -> None:
+        self._generation += 1
+        self._connected.clear()
+        for answer in list(self._waiting.values()):
+            if not answer.done():
+                answer.set_exception(Unavailable("the connection to the bus was lost"))
+        self._announce()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+@asynccontextmanager
+async def connect(
+    url: str, token: str | None = None, *, name: str = "headwater"
+) -> AsyncIterator[Connection]:
+    """A connection until the block ends. Raises `Unavailable` where there is none in 5 s."""
+    connection = Connection(name)
+    await connection._open(url, token)
+    try:
+        yield connection
+    finally:
+        with anyio.CancelScope(shield=True), suppress(nats.errors.Error, TimeoutError):
+            if connection.is_connected:
+                await connection._client.flush(timeout=1)
+        with anyio.CancelScope(shield=True):
+            await connection._client.close()
+
+
+def status(message: Msg) -> str | None:
+    """The server's own status in a message, such as 503 where nobody listens."""
+    if message.data or not message.headers:
+        return None
+    return message.headers.get("Status")
+
+
+def translated(error: nats.errors.Error) -> Failure | Defect:
+    """An error of the library as one of ours."""
+    match error:
+        case nats.errors.MaxPayloadError():
+            return TooLarge("the message is above the bus's largest")
+        case nats.errors.TimeoutError():
+            return TimedOut(f"the bus did not answer in time: {error}")
+        case nats.errors.BadSubjectError() | nats.errors.BadHeaderError():
+            return Malformed(f"not a subject or header of NATS: {error}")
+        case nats.errors.MsgAlreadyAckdError():
+            return Defect(f"a task was finished twice: {error}")
+        case _:
+            return Unavailable(f"the bus refused: {error}")
+
+
+def _header_bytes(headers: Headers | None) -> int:
+    if not headers:
+        return 0
+    return 12 + sum(len(key) + len(value.encode()) + 4 for key, value in headers.items())
+
+
+def _select(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:
+    """Try the first at once, then each after a pause that differs between clients."""
+    server = min(servers, key=lambda one: one.reconnects)
+    pause = reconnect_seconds * (1 + random.random())  # noqa: S311 — jitter, not a secret
+    return server, pause if server.reconnects else 0.0

@@ -1,0 +1,150 @@
+"""Events to the bus: in the order of their positions, behind a fence."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from nats.aio.msg import Msg
+
+from adapters.jetstream.api import (
+    JetStreamApi,
+    Stored,
+    StoredMessage,
+    failure,
+    stored,
+    wrong_last_sequence,
+)
+from adapters.jetstream.connection import Connection, NobodyListens
+from adapters.jetstream.topology import Topology, ensure
+from commands.ports import Carried, EventPublisher
+from domain.errors import Conflict, Malformed, NotFound, Unavailable
+from domain.ids import StreamId, parse_stream
+from domain.record import Recorded, read_state
+
+in_flight_max = 256
+"""Messages sent before their acknowledgements are awaited."""
+
+foreign_max = 1_000
+"""Messages of others at the stream's end that are looked past."""
+
+publish_seconds_max = 5.0
+"""Until the acknowledgements of what is in flight are given up."""
+
+
+class JetStreamPublisher(EventPublisher):
+    """The sending end of the events stream. It wants a connection of its own."""
+
+    def __init__(self, connection: Connection, topology: Topology) -> None:
+        self._api = JetStreamApi(connection)
+        self._topology = topology
+
+    async def tail(self) -> tuple[int, Carried | None]:
+        """The last sequence and the newest event; makes the stream where it is missing."""
+        stream = self._topology.events
+        try:
+            state = await self._api.stream_state(stream)
+        except NotFound:
+            await ensure(self._api, self._topology)
+            state = await self._api.stream_state(stream)
+        lowest = max(state.first_seq, state.last_seq - foreign_max, 1)
+        for sequence in range(state.last_seq, lowest - 1, -1):
+            message = await self._api.message(stream, sequence)
+            carried = None if message is None else _carried(message)
+            if carried is not None:
+                return state.last_seq, carried
+        return state.last_seq, None
+
+    async def publish(self, events: Sequence[Recorded], epoch: str, sequence: int) -> int:
+        """As promised by the port; what was acknowledged before an error stays published."""
+        for start in range(0, len(events), in_flight_max):
+            part = events[start : start + in_flight_max]
+            sequence = await self._publish_part(part, epoch, sequence)
+        return sequence
+
+    async def purge(self) -> int:
+        """Empty the stream, making it where it is missing; returns its last sequence."""
+        stream = self._topology.events
+        try:
+            await self._api.purge(stream)
+        except NotFound:
+            await ensure(self._api, self._topology)
+        return (await self._api.stream_state(stream)).last_seq
+
+    async def _publish_part(self, events: Sequence[Recorded], epoch: str, sequence: int) -> int:
+        answers: list[asyncio.Future[Msg]] = []
+        try:
+            for offset, event in enumerate(events):
+                answers.append(
+                    await self._api.start_publish(
+                        self._topology.event_subject(event),
+                        event.state,
+                        event_headers(event, epoch, sequence + offset),
+                    )
+                )
+            async with asyncio.timeout(publish_seconds_max):
+                for offset, answer in enumerate(answers):
+                    self._check(stored(await answer), sequence + offset)
+        except NobodyListens:
+            raise Conflict(self._topology.events, sequence) from None
+        except TimeoutError:
+            raise Unavailable("the bus does not acknowledge events") from None
+        finally:
+            for answer in answers:
+                answer.cancel()
+        return sequence + len(events)
+
+    def _check(self, answer: Stored, sequence: int) -> None:
+        """Raise unless the message went to the place right behind `sequence`."""
+        if answer.error is not None:
+            if answer.error.err_code in wrong_last_sequence:
+                raise Conflict(self._topology.events, sequence)
+            raise failure(answer.error)
+        if answer.duplicate or answer.seq != sequence + 1:
+            raise Conflict(self._topology.events, sequence)
+
+
+def event_headers(event: Recorded, epoch: str, sequence: int) -> Mapping[str, str]:
+    """What travels beside an event's state."""
+    headers = {
+        "Nats-Msg-Id": f"{epoch}:{event.position}",
+        "Nats-Expected-Last-Sequence": str(sequence),
+        "Headwater-Epoch": epoch,
+        "Headwater-Position": str(event.position),
+        "Headwater-Previous": str(event.previous),
+        "Headwater-Event-Id": str(event.event_id),
+        "Headwater-Stream": str(event.stream),
+        "Headwater-Version": str(event.version),
+        "Headwater-Tag": event.tag,
+    }
+    traceparent = read_state(event.state).traceparent
+    if traceparent:
+        headers["traceparent"] = traceparent
+    return headers
+
+
+def event_of(headers: Mapping[str, str], state: bytes) -> Recorded:
+    """The event of a message. Raises `Malformed` where it is none of ours."""
+    try:
+        stream: StreamId = parse_stream(headers["Headwater-Stream"])
+        return Recorded(
+            position=int(headers["Headwater-Position"]),
+            previous=int(headers["Headwater-Previous"]),
+            event_id=UUID(headers["Headwater-Event-Id"]),
+            stream=stream,
+            version=int(headers["Headwater-Version"]),
+            tag=headers["Headwater-Tag"],
+            state=state,
+        )
+    except (KeyError, ValueError) as error:
+        raise Malformed(f"not an event: {error}") from error
+
+
+def _carried(message: StoredMessage) -> Carried | None:
+    try:
+        event = event_of(message.headers, b"")
+    except Malformed:
+        return None
+    epoch = message.headers.get("Headwater-Epoch", "")
+    return Carried(
+        sequence=message.sequence, position=event.position, event_id=event.event_id, epoch=epoch
+    )
