@@ -1,0 +1,5 @@
+"""`python -m runtime` is `headwater`."""
+
+from runtime.cli import main
+
+main()
