@@ -1,0 +1,204 @@
+"""What a part of the file must keep beyond the types of its keys."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from domain.limits import attempts_max
+from domain.pipeline.names import name_problem
+from domain.pipeline.problems import Problem
+from domain.pipeline.rules import (
+    AcceptedValues,
+    Cast,
+    CleanRule,
+    Deduplicate,
+    DropNulls,
+    KeepRows,
+    NotNull,
+    Pattern,
+    QualityRule,
+    Range,
+    Rename,
+    RowCount,
+    Unique,
+)
+from domain.pipeline.shape import joined
+from domain.pipeline.sources import CsvSource
+from domain.pipeline.steps import Check, Clean, Ingest, Retry, Step, Store, Transform
+from domain.pipeline.units import ByteSize, Duration
+
+_timeout_seconds_max = 30 * 86400.0
+_memory_bytes_min = 16 * 2**20
+
+
+def name_demands(name: str, path: str) -> Iterator[Problem]:
+    """A name that people and SQL can use."""
+    if problem := name_problem(name):
+        yield Problem(path=path, message=problem[0], hint=problem[1])
+
+
+def retry_demands(retry: Retry, path: str) -> Iterator[Problem]:
+    """Attempts and times within their bounds."""
+    if not 1 <= retry.attempts <= attempts_max:
+        yield Problem(
+            path=joined(path, "attempts"),
+            message=f"{retry.attempts} is not between 1 and {attempts_max}",
+            hint="`attempts` counts the first one too; 1 means no retry",
+        )
+    if not 1 <= retry.multiplier <= 100:
+        message = f"{retry.multiplier} is not between 1 and 100"
+        yield Problem(path=joined(path, "multiplier"), message=message)
+    if retry.max.seconds > _timeout_seconds_max:
+        yield Problem(path=joined(path, "max"), message=f"{retry.max} is longer than 30d")
+
+
+def bound_demands(
+    timeout: Duration | None, memory: ByteSize | None, path: str
+) -> Iterator[Problem]:
+    """A time and a size that a step can live with."""
+    if timeout is not None and not 0 < timeout.seconds <= _timeout_seconds_max:
+        message = f"{timeout} is not between 1ms and 30d"
+        yield Problem(path=joined(path, "timeout"), message=message)
+    if memory is not None and memory.bytes < _memory_bytes_min:
+        message = f"{memory} is less than 16MiB, with which nothing runs"
+        yield Problem(path=joined(path, "memory"), message=message)
+
+
+def csv_demands(source: CsvSource, path: str) -> Iterator[Problem]:
+    """A delimiter of one character, and columns where the file names none."""
+    if len(source.delimiter) != 1:
+        message = f"{source.delimiter!r} is not one character"
+        yield Problem(path=joined(path, "delimiter"), message=message)
+    if not source.header and not source.columns:
+        yield Problem(
+            path=joined(path, "header"),
+            message="a file without a header does not name its columns",
+            hint="declare all of them, in order: `columns: {id: integer, …}`",
+        )
+
+
+def step_demands(step: Step, path: str) -> Iterator[Problem]:
+    """What a kind of step needs beside its keys' types."""
+    yield from name_demands(step.id, joined(path, "id"))
+    yield from bound_demands(step.timeout, step.memory, path)
+    if step.retry is not None:
+        yield from retry_demands(step.retry, joined(path, "retry"))
+    match step:
+        case Transform():
+            yield from _transform(step, path)
+        case Clean() | Check():
+            if not step.rules:
+                yield Problem(path=joined(path, "rules"), message="no rule at all")
+        case Store():
+            yield from _columns(step.order_by, joined(path, "order_by"), empty=True)
+        case Ingest():
+            pass
+
+
+def _transform(step: Transform, path: str) -> Iterator[Problem]:
+    ways = [key for key in ("sql", "sql_file", "python") if getattr(step, key)]
+    if len(ways) != 1:
+        found = " and ".join(f"`{way}`" for way in ways) or "none of them"
+        yield Problem(
+            path=joined(path, ways[1]) if ways else path,
+            message=f"a transform has one of `sql`, `sql_file` and `python`, this has {found}",
+        )
+    if step.input and step.inputs:
+        yield Problem(
+            path=joined(path, "input"), message="`input` beside `inputs`", hint="keep one of them"
+        )
+    if step.python and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", step.python) is None:
+        yield Problem(
+            path=joined(path, "python"),
+            message=f"{step.python!r} names no function",
+            hint="write `module:function`, such as `steps:score`",
+        )
+    if step.python and not step.aliases:
+        hint = "write `input: STEP`, or `inputs: {argument: STEP}`"
+        yield Problem(path=path, message="a Python step needs `input` or `inputs`", hint=hint)
+    for alias in step.aliases:
+        if step.aliases[alias] != alias:
+            yield from name_demands(alias, joined(joined(path, "inputs"), alias))
+
+
+def rule_demands(rule: CleanRule | QualityRule, path: str) -> Iterator[Problem]:
+    """Columns where columns belong, and arguments that make sense."""
+    match rule:
+        case DropNulls(drop_nulls=columns):
+            yield from _columns(columns, joined(path, "drop_nulls"))
+        case Deduplicate():
+            yield from _columns(rule.deduplicate, joined(path, "deduplicate"))
+            yield from _columns(rule.order_by, joined(path, "order_by"), empty=True)
+        case NotNull(not_null=columns):
+            yield from _columns(columns, joined(path, "not_null"))
+        case Unique(unique=columns):
+            yield from _columns(columns, joined(path, "unique"))
+        case KeepRows():
+            if not rule.keep_rows.strip():
+                yield Problem(path=joined(path, "keep_rows"), message="an empty condition")
+        case Cast(cast=types):
+            yield from _columns(types, joined(path, "cast"))
+        case Rename(rename=names):
+            yield from _columns(names, joined(path, "rename"))
+            yield from _columns(tuple(names.values()), joined(path, "rename"))
+        case AcceptedValues(accepted_values=lists):
+            yield from _accepted(lists, joined(path, "accepted_values"))
+        case Range(range=ranges):
+            yield from _ranges(ranges, joined(path, "range"))
+        case Pattern(pattern=patterns):
+            yield from _patterns(patterns, joined(path, "pattern"))
+        case RowCount():
+            yield from _row_count(rule, joined(path, "row_count"))
+
+
+def _columns(columns: Iterable[str], path: str, *, empty: bool = False) -> Iterator[Problem]:
+    seen = set[str]()
+    for column in columns:
+        if not column.strip():
+            yield Problem(path=path, message="an empty name of a column")
+        if column.lower() in seen:
+            yield Problem(path=path, message=f"column {column!r} is there twice")
+        seen.add(column.lower())
+    if not seen and not empty:
+        yield Problem(path=path, message="no column at all")
+
+
+def _accepted(
+    lists: dict[str, tuple[str | int | float | bool, ...]], path: str
+) -> Iterator[Problem]:
+    yield from _columns(lists, path)
+    for column, values in lists.items():
+        if not values:
+            yield Problem(path=joined(path, column), message="no value at all would be accepted")
+
+
+def _ranges(
+    ranges: dict[str, tuple[int | float | str | None, int | float | str | None]], path: str
+) -> Iterator[Problem]:
+    yield from _columns(ranges, path)
+    for column, (low, high) in ranges.items():
+        if low is None and high is None:
+            yield Problem(path=joined(path, column), message="a range without any bound")
+        numbers = isinstance(low, int | float) and isinstance(high, int | float)
+        texts = isinstance(low, str) and isinstance(high, str)
+        if low is not None and high is not None and not numbers and not texts:
+            yield Problem(path=joined(path, column), message="the two bounds differ in type")
+        elif (numbers or texts) and low > high:  # type: ignore[operator] # of one type
+            message = f"nothing lies between {low!r} and {high!r}"
+            yield Problem(path=joined(path, column), message=message)
+
+
+def _patterns(patterns: dict[str, str], path: str) -> Iterator[Problem]:
+    yield from _columns(patterns, path)
+    for column, pattern in patterns.items():
+        if not pattern:
+            yield Problem(path=joined(path, column), message="an empty pattern")
+
+
+def _row_count(rule: RowCount, path: str) -> Iterator[Problem]:
+    low, high = rule.row_count.min, rule.row_count.max
+    if low is None and high is None:
+        yield Problem(path=path, message="neither `min` nor `max`")
+    if (low or 0) < 0 or (high or 0) < 0:
+        yield Problem(path=path, message="a number of rows is never below 0")
+    if low is not None and high is not None and low > high:
+        yield Problem(path=path, message=f"`min` {low} is above `max` {high}")

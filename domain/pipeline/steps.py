@@ -1,0 +1,99 @@
+"""Steps: what the pipeline file says about each."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from domain.pipeline.rules import CleanRules, QualityRules
+from domain.pipeline.sinks import Sink
+from domain.pipeline.units import ByteSize, Duration
+
+
+class Retry(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When a failed attempt is tried again."""
+
+    attempts: int = 1
+    initial: Duration = Duration("1s")
+    max: Duration = Duration("60s")
+    multiplier: float = 2.0
+
+
+class _Step(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    id: str
+    checks: QualityRules = QualityRules()
+    """What the output must keep before anybody sees it."""
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    memory: ByteSize | None = None
+    description: str = ""
+
+
+class Ingest(_Step, frozen=True, kw_only=True, tag_field="kind", tag="ingest"):
+    """Reads a source."""
+
+    source: str
+    allow_empty: bool = False
+
+
+class Clean(_Step, frozen=True, kw_only=True, tag_field="kind", tag="clean"):
+    """Removes, changes and renames by rules, each of which is counted."""
+
+    input: str
+    rules: CleanRules
+
+
+class Transform(_Step, frozen=True, kw_only=True, tag_field="kind", tag="transform"):
+    """A query or a Python function over the steps before it. Exactly one of `sql`, `sql_file` and
+    `python` is given."""
+
+    input: str = ""
+    inputs: tuple[str, ...] | dict[str, str] = ()
+    """Steps it reads, or alias → step. Binding writes what a query reads in here."""
+    sql: str = ""
+    sql_file: str = ""
+    python: str = ""
+    """`module:function`."""
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The name under which each input is read → the step's id."""
+        if isinstance(self.inputs, dict):
+            return {**self.inputs}
+        steps = self.inputs or ((self.input,) if self.input else ())
+        return {step: step for step in steps}
+
+
+class Check(_Step, frozen=True, kw_only=True, tag_field="kind", tag="check"):
+    """Lets its input pass only if the rules are kept."""
+
+    input: str
+    rules: QualityRules
+
+
+class Store(_Step, frozen=True, kw_only=True, tag_field="kind", tag="store"):
+    """Writes its input to a destination."""
+
+    input: str
+    sink: Sink
+    mode: Literal["replace"] = "replace"
+    order_by: tuple[str, ...] = ()
+    allow_empty: bool = False
+
+
+Step = Ingest | Clean | Transform | Check | Store
+
+
+def kind_of(step: Step) -> str:
+    """The step's `kind` in the file."""
+    return str(step.__struct_config__.tag)
+
+
+def inputs_of(step: Step) -> dict[str, str]:
+    """The name under which each input is read → the id of the step that makes it."""
+    match step:
+        case Ingest():
+            return {}
+        case Transform():
+            return step.aliases
+        case Clean() | Check() | Store():
+            return {step.input: step.input}
