@@ -123,18 +123,19 @@ class DataDir:
 
     @contextmanager
     def hold(self, role: Role) -> Iterator["Held"]:
-        """Hold it until the block ends.
+        """Hold it until the block ends; see `take`."""
+        held = self.take(role)
+        try:
+            yield held
+        finally:
+            held.close()
+
+    def take(self, role: Role) -> "Held":
+        """Hold it until it is released.
 
         Children that outlived a dead holder are ended first. Waits for a holder that only reads.
         Raises `Busy` where a service holds it, `Unavailable` where the folder cannot be used.
         """
-        held = self._wait(role)
-        try:
-            yield held
-        finally:
-            held.release()
-
-    def _wait(self, role: Role) -> "Held":
         self._make()
         end = time.monotonic() + wait_seconds_max
         while True:
@@ -189,7 +190,7 @@ class Held:
         """A child has ended."""
         self.directory.roster.remove(pid)
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let go. Children that still have the descriptor keep the lock."""
         if self.descriptor < 0:
             return

@@ -63,7 +63,7 @@ class Service(Protocol):
         ...
 
     async def idle(self) -> None:
-        """Return when no run is open and no client has asked anything for a moment."""
+        """Return when no run is open and no client of another process is attached."""
         ...
 
     async def failed(self) -> str:

@@ -1,0 +1,152 @@
+"""The way to a data directory: join who holds it, host a service, or look for a moment."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+
+from domain.errors import NotFound, TimedOut, Unavailable
+from runtime import wiring
+from runtime.cli.console import Console
+from runtime.cli.exits import Usage
+from runtime.cli.parsing import Command
+from runtime.cli.words import plural
+from runtime.datadir import Busy, DataDir, Held, Holder, Role
+from runtime.session import Service, Session
+from runtime.settings import Settings, Sourced, load
+
+ready_seconds_max = 15.0
+"""For a holder that is still starting: it may have much to recover."""
+
+_POLL_SECONDS = 0.02
+_HUSH_SECONDS = 0.5
+_RUNS_SHOWN = 3
+
+
+class Way:
+    """Settings and data directory of one command."""
+
+    def __init__(self, command: Command, near: Path | None = None, **flags: str) -> None:
+        given = {name: value for name, value in flags.items() if value}
+        if command.data:
+            given["data"] = command.data
+        for setting in command.set:
+            name, equals, value = setting.partition("=")
+            if not equals:
+                raise Usage(f"--set {setting}: write it as NAME=VALUE")
+            given[name.strip()] = value.strip()
+        self.flags = given
+        self.sourced: Sourced = load(given, os.environ, near or Path.cwd())
+        self.settings = self.sourced.settings
+        self.datadir = DataDir(self.settings.data)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """For questions: joined, or straight on the files, which must be there."""
+        if not self.datadir.exists():
+            raise NotFound(
+                f"nothing has ever run here: there is no {self.datadir.path}",
+                hint="run a pipeline first (headwater run FILE), or name the folder by --data",
+            )
+        async with self.writing() as session:
+            yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Session]:
+        """For commands that need no worker: joined, or straight on the files."""
+        taken = await self._take("read")
+        if isinstance(taken, Holder):
+            async with self.joined(taken) as session:
+                yield session
+            return
+        with closing(taken):
+            async with wiring.open_offline(self.settings, taken) as session:
+                yield session
+
+    @asynccontextmanager
+    async def serving(self, console: Console) -> AsyncIterator[tuple[Session, bool]]:
+        """For work: joined, or a service of our own for as long as it is needed.
+
+        Yields the session, and whether this process hosts the service.
+        """
+        taken = await self._take("run")
+        if isinstance(taken, Holder):
+            async with self.joined(taken) as session:
+                yield session, False
+            return
+        async with hosted(console, self.settings, taken) as service:
+            async with wiring.connect_client(self.settings, self.datadir) as session:
+                yield session, True
+            await _idle(console, service)
+
+    @asynccontextmanager
+    async def joined(self, holder: Holder | None = None) -> AsyncIterator[Session]:
+        """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
+        holder = holder or await self._serving()
+        if holder is None:
+            raise Unavailable(
+                f"no service is running on {self.datadir.path}", hint="start one: headwater up"
+            )
+        await self._ready(holder)
+        async with wiring.connect_client(self.settings, self.datadir) as session:
+            yield session
+
+    async def _take(self, role: Role) -> Held | Holder:
+        try:
+            return await to_thread.run_sync(self.datadir.take, role)
+        except Busy as busy:
+            if busy.holder is None or busy.holder.role == "read":
+                raise
+            return busy.holder
+
+    async def _serving(self) -> Holder | None:
+        holder = await to_thread.run_sync(self.datadir.holder)
+        return holder if holder is not None and holder.role != "read" else None
+
+    async def _ready(self, holder: Holder) -> None:
+        with anyio.move_on_after(ready_seconds_max):
+            now: Holder | None = holder
+            while now is not None and now.process == holder.process:
+                if now.ready:
+                    return
+                await anyio.sleep(_POLL_SECONDS)
+                now = await to_thread.run_sync(self.datadir.holder)
+            raise Unavailable(
+                f"the service on {self.datadir.path} has just stopped", hint="try again"
+            )
+        raise TimedOut(
+            f"the service on {self.datadir.path} (process {holder.process.pid}) is not ready "
+            f"after {ready_seconds_max:.0f} s"
+        )
+
+
+@asynccontextmanager
+async def hosted(console: Console, settings: Settings, held: Held) -> AsyncIterator[Service]:
+    """A service of our own, ready, which says what it takes up again."""
+    with closing(held):
+        async with wiring.open_service(settings, held) as service:
+            await to_thread.run_sync(partial(held.say, ready=True))
+            _tell_resumed(console, [str(run) for run in service.resumed])
+            try:
+                yield service
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(partial(held.say, ready=False))
+
+
+async def _idle(console: Console, service: Service) -> None:
+    with anyio.move_on_after(_HUSH_SECONDS):
+        await service.idle()
+        return
+    console.note("Others are still using this service; it ends with them (Ctrl-C: now).")
+    await service.idle()
+
+
+def _tell_resumed(console: Console, runs: Sequence[str]) -> None:
+    if runs:
+        shown = ", ".join(runs[:_RUNS_SHOWN]) + (" …" if len(runs) > _RUNS_SHOWN else "")
+        console.note(f"Resuming {plural(len(runs), 'open run')}: {shown}")
