@@ -6,6 +6,7 @@ epoch, because it may remember the message ids of the old one.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from commands.ports import Clock, EventLog, EventPublisher
 from domain.errors import Conflict
@@ -17,6 +18,10 @@ batch_events_max = 256
 
 refill_events_max = 1_000
 """Events before the head with which an empty bus starts: it is a window, not an archive."""
+
+
+rivals_max = 3
+"""Conflicts in one step: whoever loses so often leaves the work to the winner for now."""
 
 
 class OutboxRelay:
@@ -60,23 +65,22 @@ class OutboxRelay:
     async def step(self) -> int:
         """Publish the next batch; returns how many events, 0 where nothing is new.
 
-        Where another relay or a wiped bus is in the way it settles and publishes nothing this
-        time; call again. Raises `Unavailable`, after which the next step settles first.
+        Where another relay or a wiped bus is in the way it settles and goes on from there. Raises
+        `Unavailable`, after which the next step settles first.
         """
-        if self._epoch is None:
-            await self.settle()
-        events = await self._log.read(self._position, batch_events_max)
-        if not events or self._epoch is None:
-            return 0
-        return await self._publish(events, self._epoch)
+        for _ in range(rivals_max):
+            if self._epoch is None:
+                await self.settle()
+            events = await self._log.read(self._position, batch_events_max)
+            if not events:
+                return 0
+            with suppress(Conflict):
+                return await self._publish(events)
+        return 0
 
-    async def _publish(self, events: Sequence[Recorded], epoch: str) -> int:
-        self._epoch = None  # unknown, should this be interrupted
-        try:
-            sequence = await self._publisher.publish(events, epoch, self._sequence)
-        except Conflict:
-            await self.settle()
-            return 0
+    async def _publish(self, events: Sequence[Recorded]) -> int:
+        epoch, self._epoch = self._epoch or "", None  # unknown, should this be interrupted
+        sequence = await self._publisher.publish(events, epoch, self._sequence)
         self._place(epoch, sequence, events[-1].position)
         return len(events)
 

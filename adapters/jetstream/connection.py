@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
@@ -62,6 +62,7 @@ class Connection:
         self._generation = 0
         self._connected = asyncio.Event()
         self._changed = asyncio.Event()
+        self._wakes: list[Callable[[], None]] = []
         self._last_error = ""
 
     @property
@@ -95,6 +96,15 @@ class Connection:
         while self._generation == generation:
             await self._changed.wait()
         return self._generation
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have `wake` called whenever the connection is made or lost, until the block ends."""
+        self._wakes.append(wake)
+        try:
+            yield
+        finally:
+            self._wakes.remove(wake)
 
     async def publish(
         self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
@@ -231,6 +241,8 @@ class Connection:
     def _announce(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+        for wake in self._wakes:
+            wake()
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -77,11 +77,18 @@ class NatsServer:
     lock: two servers on one directory lose messages.
     """
 
-    def __init__(self, files: ServerDirectory, binary: str, pass_fds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        files: ServerDirectory,
+        binary: str,
+        pass_fds: Sequence[int],
+        on_spawn: Callable[[int], None] | None,
+    ) -> None:
         self._files = files
         self._binary = binary
         self._pass_fds = tuple(pass_fds)
         self._port = -1
+        self._on_spawn = on_spawn
         self._process: anyio.abc.Process | None = None
         self._streams: frozenset[Path] = frozenset()
         self.token = secrets.token_urlsafe(24)
@@ -91,14 +98,20 @@ class NatsServer:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, directory: Path, *, binary: str | None = None, pass_fds: Sequence[int] = ()
+        cls,
+        directory: Path,
+        *,
+        binary: str | None = None,
+        pass_fds: Sequence[int] = (),
+        on_spawn: Callable[[int], None] | None = None,
     ) -> AsyncIterator["NatsServer"]:
         """Run a server that keeps its files in `directory` until the block ends.
 
-        `pass_fds` stay open in it, such as the descriptor of the directory's lock. Raises
-        `Unavailable` where it is missing, too old, or does not start.
+        `pass_fds` stay open in it, such as the descriptor of the directory's lock; `on_spawn` is
+        told the pid of each process. Raises `Unavailable` where it is missing, too old, or does
+        not start.
         """
-        server = cls(ServerDirectory(directory), find_binary(binary), pass_fds)
+        server = cls(ServerDirectory(directory), find_binary(binary), pass_fds, on_spawn)
         keeper: asyncio.Task[None] | None = None
         try:
             await server._spawn()
@@ -162,6 +175,8 @@ class NatsServer:
             pass_fds=self._pass_fds,
         )
         await to_thread.run_sync(self._files.record, self._process.pid)
+        if self._on_spawn is not None:
+            self._on_spawn(self._process.pid)
         with anyio.move_on_after(ready_seconds_max):
             if await self._answers(self._process):
                 return

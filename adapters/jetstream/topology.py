@@ -114,8 +114,3 @@ async def _ensure_stream(api: JetStreamApi, name: str, wanted: Mapping[str, Any]
         return
     if any(found.get(key) != value for key, value in wanted.items()):
         await api.call(f"STREAM.UPDATE.{name}", {**found, **wanted})
-
-
-async def purge_tasks(api: JetStreamApi, topology: Topology) -> None:
-    """Empty the work queue: a new and only owner dispatches everything that is open again."""
-    await api.purge(topology.tasks)
