@@ -50,6 +50,13 @@ class _Info(Struct):
     jetstream: bool = False
 
 
+class _Options(Struct, frozen=True):
+    binary: str
+    pass_fds: tuple[int, ...]
+    on_spawn: Callable[[int], None]
+    on_end: Callable[[int], None]
+
+
 def find_binary(override: str | None = None) -> str:
     """The nats-server to run: `override`, or the one installed beside this Python, or on PATH.
 
@@ -68,6 +75,10 @@ def find_binary(override: str | None = None) -> str:
     return found
 
 
+def _nothing(_pid: int) -> None:
+    """Nobody wants to know."""
+
+
 class NatsServer:
     """A running server; `NatsServer.start` makes one.
 
@@ -77,18 +88,10 @@ class NatsServer:
     lock: two servers on one directory lose messages.
     """
 
-    def __init__(
-        self,
-        files: ServerDirectory,
-        binary: str,
-        pass_fds: Sequence[int],
-        on_spawn: Callable[[int], None] | None,
-    ) -> None:
+    def __init__(self, files: ServerDirectory, options: _Options) -> None:
         self._files = files
-        self._binary = binary
-        self._pass_fds = tuple(pass_fds)
+        self._options = options
         self._port = -1
-        self._on_spawn = on_spawn
         self._process: anyio.abc.Process | None = None
         self._streams: frozenset[Path] = frozenset()
         self.token = secrets.token_urlsafe(24)
@@ -103,15 +106,17 @@ class NatsServer:
         *,
         binary: str | None = None,
         pass_fds: Sequence[int] = (),
-        on_spawn: Callable[[int], None] | None = None,
+        on_spawn: Callable[[int], None] = _nothing,
+        on_end: Callable[[int], None] = _nothing,
     ) -> AsyncIterator["NatsServer"]:
         """Run a server that keeps its files in `directory` until the block ends.
 
-        `pass_fds` stay open in it, such as the descriptor of the directory's lock; `on_spawn` is
-        told the pid of each process. Raises `Unavailable` where it is missing, too old, or does
-        not start.
+        `pass_fds` stay open in it, such as the descriptor of the directory's lock; `on_spawn` and
+        `on_end` are told the pid of each process, in a worker thread. Raises `Unavailable` where
+        nats-server is missing, too old, or does not start.
         """
-        server = cls(ServerDirectory(directory), find_binary(binary), pass_fds, on_spawn)
+        options = _Options(find_binary(binary), tuple(pass_fds), on_spawn, on_end)
+        server = cls(ServerDirectory(directory), options)
         keeper: asyncio.Task[None] | None = None
         try:
             await server._spawn()
@@ -138,7 +143,7 @@ class NatsServer:
             started = anyio.current_time()
             if self._process is not None:
                 await self._watch(self._process)
-                await self._process.aclose()
+                await self._end(self._process)
             if anyio.current_time() - started > backoff_seconds_max:
                 backoff = 0.0
             await anyio.sleep(backoff)
@@ -162,7 +167,7 @@ class NatsServer:
     async def _spawn(self) -> None:
         """Start the process and wait until it answers."""
         configuration = await to_thread.run_sync(self._files.configure, self._port, self.token)
-        command = [self._binary, "-c", configuration]
+        command = [self._options.binary, "-c", configuration]
         if sys.platform == "linux":
             python = [sys.executable, "-I", "-S", "-c", _LAUNCH]
             command = [*python, str(os.getpid()), *command]
@@ -172,11 +177,10 @@ class NatsServer:
             stdout=None,
             stderr=None,
             start_new_session=True,
-            pass_fds=self._pass_fds,
+            pass_fds=self._options.pass_fds,
         )
         await to_thread.run_sync(self._files.record, self._process.pid)
-        if self._on_spawn is not None:
-            self._on_spawn(self._process.pid)
+        await to_thread.run_sync(self._options.on_spawn, self._process.pid)
         with anyio.move_on_after(ready_seconds_max):
             if await self._answers(self._process):
                 return
@@ -191,7 +195,9 @@ class NatsServer:
         port: int | None = None
         while process.returncode is None:
             if port is None:
-                port = await to_thread.run_sync(self._files.take_port, self._binary, process.pid)
+                port = await to_thread.run_sync(
+                    self._files.take_port, self._options.binary, process.pid
+                )
             else:
                 with suppress(OSError, EOFError, msgspec.MsgspecError):
                     self._check(await _greeting(port))
@@ -204,7 +210,7 @@ class NatsServer:
         if _version(info.version) < version_min:
             wanted = ".".join(map(str, version_min))
             raise Unavailable(
-                f"{self._binary} is nats-server {info.version}; at least {wanted} is needed"
+                f"{self._options.binary} is nats-server {info.version}; at least {wanted} is needed"
             )
 
     async def _stop(self, keeper: "asyncio.Task[None] | None") -> None:
@@ -216,13 +222,13 @@ class NatsServer:
             await self._end(self._process)
         await to_thread.run_sync(self._files.clear)
 
-    @staticmethod
-    async def _end(process: anyio.abc.Process) -> None:
+    async def _end(self, process: anyio.abc.Process) -> None:
         with suppress(ProcessLookupError):
             process.terminate()
         with anyio.move_on_after(stop_seconds_max):
             await process.wait()
         await process.aclose()
+        await to_thread.run_sync(self._options.on_end, process.pid)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,0 +1,135 @@
+"""Requests to services on the bus: commands, queries, and who is there."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import anyio
+import msgspec
+from msgspec import Struct
+from nats.aio.msg import Msg
+
+from adapters.jetstream.connection import Connection, Headers, status
+from adapters.jetstream.reply import raise_error
+from adapters.jetstream.topology import Topology
+from commands.ports import CommandContext, CommandSender
+from domain.errors import Malformed, Rejection
+
+command_seconds_max = 30.0
+"""Until a command without an answer is given up; its outcome is then unknown."""
+
+gather_seconds_max = 0.5
+"""For all services to answer."""
+
+quiet_seconds = 0.1
+"""Without another answer for so long everybody has answered."""
+
+principal_header = "Headwater-Principal"
+
+Document = dict[str, Any]
+
+
+class NatsClient(CommandSender):
+    """Asks services on the bus. After `Unavailable` or `TimedOut` the outcome is unknown."""
+
+    def __init__(self, connection: Connection, topology: Topology) -> None:
+        self._connection = connection
+        self._topology = topology
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Headers | None = None,
+        timeout: float = command_seconds_max,  # noqa: ASYNC109 — an answer's limit, told to the bus
+    ) -> bytes:
+        """One answer. Waits for the connection if it is just being made again.
+
+        Raises what the service's error reply says, `TimedOut`, `Unavailable`, `TooLarge`.
+        """
+        await self._connection.connected(timeout)
+        answer = await self._connection.request(subject, payload, headers, timeout)
+        raise_error(answer.data, answer.headers)
+        return answer.data
+
+    async def send(
+        self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext
+    ) -> Mapping[str, Any]:
+        """As promised by the port."""
+        subject = self._topology.command_subject(command)
+        headers = {principal_header: context.principal}
+        if context.traceparent:
+            headers["traceparent"] = context.traceparent
+        reply = _document(await self.request(subject, msgspec.json.encode(payload), headers))
+        if reply.get("status") != "accepted":
+            code, message = str(reply.get("code", "")), str(reply.get("message", ""))
+            raise Rejection(code, message, reply.get("details"))
+        return reply
+
+    async def query(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        timeout: float = command_seconds_max,  # noqa: ASYNC109 — as above
+    ) -> Document:
+        """A view's answer. Raises what `request` raises."""
+        subject = self._topology.query_subject(name)
+        return _document(await self.request(subject, msgspec.json.encode(arguments), None, timeout))
+
+    async def services(self) -> Sequence[Document]:
+        """Everybody who answers, by name and id; empty where nobody is there.
+
+        Each has "name", "id", "version", "role", "healthy", "endpoints" with their statistics.
+        """
+        told = await self._gather("$SRV.STATS")
+        return sorted((_service(one) for one in told), key=lambda one: (one["name"], one["id"]))
+
+    async def _gather(self, subject: str) -> Sequence[Document]:
+        """All answers to one request, until it has been quiet for a moment."""
+        answers: list[Msg] = []
+        arrived = asyncio.Event()
+
+        async def take(message: Msg) -> None:
+            answers.append(message)
+            arrived.set()
+
+        inbox = self._connection.new_inbox()
+        subscription = await self._connection.subscribe(inbox, take)
+        try:
+            await self._connection.publish(subject, b"", reply=inbox)
+            with anyio.move_on_after(gather_seconds_max):
+                await arrived.wait()
+                while arrived.is_set():
+                    arrived.clear()
+                    with anyio.move_on_after(quiet_seconds):
+                        await arrived.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._connection.unsubscribe(subscription)
+        found = []
+        for answer in answers:
+            with suppress(Malformed):
+                if status(answer) is None:
+                    found.append(_document(answer.data))
+        return found
+
+
+def _service(told: Document) -> Document:
+    endpoints = told.get("endpoints") or []
+    return {
+        "name": told.get("name", ""),
+        "id": told.get("id", ""),
+        "version": told.get("version", ""),
+        "role": (told.get("metadata") or {}).get("role", ""),
+        "healthy": all((one.get("data") or {}).get("healthy", True) for one in endpoints),
+        "started": told.get("started"),
+        "endpoints": endpoints,
+    }
+
+
+def _document(body: bytes) -> Document:
+    try:
+        return msgspec.json.decode(body, type=Document)
+    except msgspec.MsgspecError as error:
+        raise Malformed(f"the answer is not a JSON object: {error}") from error
