@@ -35,6 +35,7 @@ class Catalog:
         self, events: Mapping[str, type[Any]], upcasts: Mapping[str, Upcast] | None = None
     ) -> None:
         self._upcasts = dict(upcasts or {})
+        self._kinds = dict(events)
         self._tags = {kind: tag for tag, kind in events.items()}
         self._decoders = {tag: msgspec.json.Decoder(kind) for tag, kind in events.items()}
         self._encoder = msgspec.json.Encoder()
@@ -43,6 +44,10 @@ class Catalog:
     def tags(self) -> tuple[str, ...]:
         """Every tag that is written today."""
         return tuple(self._decoders)
+
+    def kind_of(self, tag: str) -> type[Any]:
+        """The class of a tag that is written today. Raises `KeyError` for others."""
+        return self._kinds[tag]
 
     def tag_of(self, event: object) -> str:
         """The tag under which `event` is stored."""

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
-from domain.ids import Position
+from domain.envelope import EventEnvelope
+from domain.ids import Position, StreamId, Version
 from domain.record import Recorded
 
 Value = str | int | float | None
@@ -30,7 +31,7 @@ class Table(Struct, frozen=True, kw_only=True):
     indexes: tuple[tuple[str, ...], ...] = ()
 
 
-class Put(Struct, frozen=True):
+class Put(Struct, frozen=True, gc=False):
     """Insert the row of this key, or set these columns of it; others keep their value."""
 
     table: str
@@ -38,7 +39,7 @@ class Put(Struct, frozen=True):
     values: Row
 
 
-class Add(Struct, frozen=True):
+class Add(Struct, frozen=True, gc=False):
     """Add to numbers of the row of this key, which starts at 0."""
 
     table: str
@@ -46,15 +47,15 @@ class Add(Struct, frozen=True):
     amounts: Mapping[str, int | float]
 
 
-class Delete(Struct, frozen=True):
+class Delete(Struct, frozen=True, gc=False):
     """Remove the row of this key, if it is there."""
 
     table: str
     key: tuple[Value, ...]
 
 
-class DeleteWhere(Struct, frozen=True):
-    """Remove all rows whose columns have these values."""
+class DeleteWhere(Struct, frozen=True, gc=False):
+    """Remove all rows whose key columns have these values."""
 
     table: str
     values: Row
@@ -72,7 +73,8 @@ class Checkpoint(Struct, frozen=True):
     events: int = 0
     """Events applied since the view was empty."""
     digest: str = ""
-    """Running hash over the ids of all applied events, in order, in hexadecimal."""
+    """Running hash over the ids of all applied events, in order, in hexadecimal
+    (`projections.projection.digest_after`)."""
 
 
 class EventLog(Protocol):
@@ -102,6 +104,42 @@ class EventFeed(Protocol):
     async def next(self, limit: int, seconds: float) -> Sequence[Recorded]:
         """Up to `limit` messages as soon as there is one; none after `seconds`. Reconnects by
         itself; a lost connection looks like silence."""
+        ...
+
+
+class EventStreams(Protocol):
+    """Single streams of events, by the same store as the log."""
+
+    async def load(self, stream: StreamId, after: Version = 0) -> Sequence[EventEnvelope[Any]]:
+        """Events of a stream behind version `after`, in order, with their positions.
+
+        An unknown stream has none. Raises `Malformed`, `Unavailable`.
+        """
+        ...
+
+
+class Ticker(Protocol):
+    """Time that only goes forward."""
+
+    def monotonic(self) -> float:
+        """Seconds from some fixed moment, never going back."""
+        ...
+
+
+class Progress(Protocol):
+    """How far a view is served, for those who wait for their own write."""
+
+    @property
+    def position(self) -> Position:
+        """The last position that was announced; 0 before the first."""
+        ...
+
+    def reached(self, position: Position) -> None:
+        """Announce a position, waking who waits for it. Announcing a smaller one moves back."""
+        ...
+
+    async def wait(self, position: Position, seconds: float) -> bool:
+        """True as soon as `position` is reached, False after `seconds` without."""
         ...
 
 
@@ -152,16 +190,33 @@ class Difference(Struct, frozen=True, kw_only=True):
 
 
 class Shadow(Protocol):
-    """A fold of the store beside a live view."""
+    """A fold of the store beside a live view, which may go on being written meanwhile."""
+
+    async def pin(self) -> Checkpoint | None:
+        """Look at the live view as it is now, and at nothing newer until pinned again.
+
+        Returns the checkpoint of that moment, or None where it has none of this version.
+        """
+        ...
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Apply changes in order."""
         ...
 
+    async def rows(self) -> int:
+        """How many rows the fold has, in all tables."""
+        ...
+
     def differences(self, limit: int) -> AsyncIterator[Difference]:
-        """Rows that differ from the live tables, ordered by table and key, at most `limit`."""
+        """Rows that differ from the pinned live tables, ordered by table and key, at most
+        `limit`; `stream` is left open. A table that is missing or of another shape is told by
+        one difference with an empty key."""
         ...
 
     async def swap(self, checkpoint: Checkpoint) -> None:
-        """Put these tables in the place of the live ones with `checkpoint`, in one transaction."""
+        """Put these tables in the place of the live ones with `checkpoint`, in one transaction.
+
+        Raises `Conflict` where the live view has come further than `checkpoint` meanwhile,
+        `StorageFull`, `Unavailable`.
+        """
         ...

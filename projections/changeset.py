@@ -1,0 +1,132 @@
+"""Changes of a whole batch, merged per row: a run's many events become one write per row."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from domain.errors import Defect
+from projections.ports import Add, Change, Delete, DeleteWhere, Put, Table, Value
+
+Key = tuple[Value, ...]
+
+
+class _Slot(Struct, gc=False):
+    """What a batch does to one row: remove it or not, then set and add."""
+
+    removed: bool
+    values: dict[str, Value] | None = None
+    amounts: dict[str, int | float] | None = None
+
+
+class ChangeSet:
+    """Collects changes in order and gives out fewer ones with the same effect.
+
+    The last value of a column wins, amounts are summed, and a row that is removed forgets what
+    was done to it before. Given out are removals first, then puts and adds, with changes of the
+    same shape side by side, so that a store can write them in bulk.
+    """
+
+    def __init__(self, tables: Iterable[Table]) -> None:
+        self._keys = {table.name: table.key for table in tables}
+        # Rows are grouped by the first value of their key, by which whole groups are removed.
+        self._slots: dict[str, dict[Value, dict[Key, _Slot]]] = {name: {} for name in self._keys}
+        self._cleared: list[DeleteWhere] = []
+
+    def add(self, changes: Sequence[Change]) -> None:
+        """Take changes behind those taken before."""
+        for change in changes:
+            if type(change) is Put:
+                self._put(change)
+            elif type(change) is Add:
+                self._sum(change)
+            elif type(change) is Delete:
+                self._group(change.table, change.key)[change.key] = _Slot(True)
+            elif type(change) is DeleteWhere:
+                self._clear(change)
+
+    def drain(self) -> list[Change]:
+        """All changes since the last drain, merged."""
+        merged: list[Change] = list(self._cleared)
+        for table, groups in self._slots.items():
+            rows = [row for group in groups.values() for row in group.items()]
+            merged.extend(Delete(table, key) for key, slot in rows if slot.removed)
+            merged.extend(_by_shape(_puts(table, rows)))
+            merged.extend(_by_shape(_adds(table, rows)))
+            groups.clear()
+        self._cleared = []
+        return merged
+
+    def _group(self, table: str, key: Key) -> dict[Key, _Slot]:
+        groups = self._slots[table]
+        first = key[0]
+        group = groups.get(first)
+        if group is None:
+            group = groups[first] = {}
+        return group
+
+    def _put(self, change: Put) -> None:
+        group = self._group(change.table, change.key)
+        slot = group.get(change.key)
+        if slot is None:
+            group[change.key] = _Slot(False, dict(change.values))
+            return
+        if slot.values is None:
+            slot.values = dict(change.values)
+        else:
+            slot.values.update(change.values)
+        if slot.amounts:
+            for column in change.values:
+                slot.amounts.pop(column, None)
+
+    def _sum(self, change: Add) -> None:
+        group = self._group(change.table, change.key)
+        slot = group.get(change.key)
+        if slot is None:
+            slot = group[change.key] = _Slot(False)
+        for column, amount in change.amounts.items():
+            if slot.values is not None and column in slot.values:
+                slot.values[column] = _number(slot.values[column]) + amount
+            else:
+                if slot.amounts is None:
+                    slot.amounts = {}
+                slot.amounts[column] = slot.amounts.get(column, 0) + amount
+
+    def _clear(self, change: DeleteWhere) -> None:
+        self._cleared.append(change)
+        columns = self._keys[change.table]
+        groups = self._slots[change.table]
+        wanted = [(columns.index(column), value) for column, value in change.values.items()]
+        if len(wanted) == 1 and wanted[0][0] == 0:
+            groups.pop(wanted[0][1], None)
+            return
+        for group in groups.values():
+            matching = [key for key in group if all(key[place] == v for place, v in wanted)]
+            for key in matching:
+                del group[key]
+
+
+def _number(value: Value) -> int | float:
+    if isinstance(value, str):
+        raise Defect(f"an amount was added to the text {value!r}")
+    return 0 if value is None else value
+
+
+def _puts(table: str, rows: Iterable[tuple[Key, _Slot]]) -> Iterator[Put]:
+    for key, slot in rows:
+        if slot.values is not None:
+            yield Put(table, key, slot.values)
+
+
+def _adds(table: str, rows: Iterable[tuple[Key, _Slot]]) -> Iterator[Add]:
+    for key, slot in rows:
+        if slot.amounts:
+            yield Add(table, key, slot.amounts)
+
+
+def _by_shape(changes: Iterable[Put | Add]) -> Iterator[Put | Add]:
+    shapes: dict[tuple[str, ...], list[Put | Add]] = {}
+    for change in changes:
+        columns: Mapping[str, object] = change.values if type(change) is Put else change.amounts  # type: ignore[union-attr]  # a Put or an Add
+        shapes.setdefault(tuple(columns), []).append(change)
+    for same in shapes.values():
+        yield from same

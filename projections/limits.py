@@ -1,0 +1,37 @@
+"""Every limit of the read side, with its unit and its reason."""
+
+feed_events_max = 1_000
+"""Events taken from the feed into one transaction: keeps a live view a few milliseconds behind."""
+
+log_events_max = 5_000
+"""Events read from the log into one transaction: large enough to merge changes of whole runs."""
+
+backstop_seconds = 1.0
+"""Between two looks at the head of the log: what the bus lost is seen after this time."""
+
+differences_max = 1_000
+"""Differences that one comparison reports for a view; there may be more."""
+
+swap_attempts_max = 100
+"""Tries to overtake a view that is being written while it is replaced."""
+
+page_items_default = 50
+"""Items on a page of a list that does not say how many it wants."""
+
+page_items_max = 1_000
+"""Items on a page of any list."""
+
+scan_events_max = 200_000
+"""Events looked at for one page of filtered events; the page ends there with a cursor."""
+
+wait_seconds_default = 5.0
+"""How long a query waits for `min_position` where it does not say."""
+
+wait_seconds_max = 60.0
+"""The longest that a query may wait for `min_position`."""
+
+depth_max = 100
+"""Steps that a lineage question may follow from dataset to dataset."""
+
+edges_max = 10_000
+"""Edges in one answer about lineage."""

@@ -1,0 +1,341 @@
+"""Pipelines, runs and steps as people watch them."""
+
+from collections.abc import Sequence
+from typing import TypeVar, get_args
+
+import msgspec
+
+from domain.ids import pipeline_stream
+from domain.limits import steps_max
+from domain.pipeline.events import (
+    PipelinePaused,
+    PipelineRegistered,
+    PipelineResumed,
+    PipelineRetired,
+    PipelineRevised,
+)
+from domain.run.events import (
+    CancelRequested,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunPlanned,
+    RunStarted,
+    StepFailed,
+    StepOutcome,
+    StepReused,
+    StepScheduled,
+    StepSkipped,
+    StepStarted,
+    StepSucceeded,
+)
+from projections.ports import Add, Change, Column, Put, Row, Table, Value
+from projections.projection import AnyHandler, Fact, Handler, Projection
+
+E = TypeVar("E")
+
+
+def _columns(*, text: str, integer: str = "", real: str = "") -> tuple[Column, ...]:
+    return (
+        *(Column(name) for name in text.split()),
+        *(Column(name, "integer") for name in integer.split()),
+        *(Column(name, "real") for name in real.split()),
+    )
+
+
+PIPELINES = Table(
+    name="monitoring_pipelines",
+    columns=_columns(
+        text="pipeline status reason bundle description registered_at changed_at changed_by",
+        integer="revision last_revision position",
+    ),
+    key=("pipeline",),
+)
+"""`revision` is the active one, null as long as there are drafts only."""
+
+RUNS = Table(
+    name="monitoring_runs",
+    columns=_columns(
+        text="run pipeline bundle retry_of retry_from status reason params principal"
+        " requested_at finished_at trace_id correlation_id error",
+        integer="revision draft steps succeeded reused failed skipped position last_position",
+    ),
+    key=("run",),
+    indexes=(("position",), ("pipeline", "position"), ("status", "position")),
+)
+"""`position` is that of the run's first event, `last_position` that of its latest."""
+
+STEPS = Table(
+    name="monitoring_steps",
+    columns=_columns(
+        text="run step kind engine depends status worker due started_at attempt_started_at"
+        " finished_at reused_from because inputs ledger counts checks output source destination"
+        " error warnings log",
+        integer="place attempts lease rows_in rows_out rows_filtered rows_quarantined",
+        real="seconds",
+    ),
+    key=("run", "step"),
+)
+"""`started_at` is when the step was claimed first, `attempt_started_at` when it was last."""
+
+
+def _registered(fact: Fact[PipelineRegistered]) -> Sequence[Change]:
+    values: dict[str, Value] = {"registered_at": fact.meta.recorded_at}
+    return (_pipeline(fact, {"status": "active", "reason": "", **values, **_revision(fact.data)}),)
+
+
+def _revised(fact: Fact[PipelineRevised]) -> Sequence[Change]:
+    return (_pipeline(fact, _revision(fact.data)),)
+
+
+def _paused(fact: Fact[PipelinePaused]) -> Sequence[Change]:
+    return (_pipeline(fact, {"status": "paused", "reason": fact.data.reason}),)
+
+
+def _resumed(fact: Fact[PipelineResumed]) -> Sequence[Change]:
+    return (_pipeline(fact, {"status": "active", "reason": fact.data.reason}),)
+
+
+def _retired(fact: Fact[PipelineRetired]) -> Sequence[Change]:
+    return (_pipeline(fact, {"status": "retired", "reason": fact.data.reason}),)
+
+
+class _Described(msgspec.Struct, frozen=True):
+    description: str = ""
+
+
+_described = msgspec.json.Decoder(_Described)
+
+
+def _revision(event: PipelineRegistered | PipelineRevised) -> dict[str, Value]:
+    if event.draft:
+        return {"last_revision": event.revision}
+    return {
+        "last_revision": event.revision,
+        "revision": event.revision,
+        "bundle": event.definition.bundle,
+        "description": _described.decode(event.definition.spec).description,
+    }
+
+
+def _pipeline(
+    fact: Fact[PipelineRegistered]
+    | Fact[PipelineRevised]
+    | Fact[PipelinePaused]
+    | Fact[PipelineResumed]
+    | Fact[PipelineRetired],
+    values: dict[str, Value],
+) -> Put:
+    values["position"] = fact.position
+    values["changed_at"] = fact.meta.recorded_at
+    values["changed_by"] = fact.meta.principal
+    return Put("monitoring_pipelines", (fact.data.pipeline,), values)
+
+
+_json = msgspec.json.Encoder()
+
+
+def _text(value: object) -> str:
+    """JSON as the event has it: fields at their default are left out."""
+    return _json.encode(value).decode()
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    return traceparent.split("-")[1] if traceparent and traceparent.count("-") >= 3 else None
+
+
+def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
+    run, meta = fact.data, fact.meta
+    values: dict[str, Value] = {
+        "pipeline": run.pipeline,
+        "bundle": run.bundle,
+        "retry_of": str(run.retry_of) if run.retry_of else None,
+        "retry_from": run.retry_from,
+        "status": "running",
+        "params": _text(run.params),
+        "principal": meta.principal,
+        "requested_at": meta.recorded_at,
+        "trace_id": _trace_id(meta.traceparent),
+        "correlation_id": meta.correlation_id,
+        "revision": run.revision,
+        "draft": int(run.draft),
+        "steps": run.steps,
+        "succeeded": 0,
+        "reused": 0,
+        "failed": 0,
+        "skipped": 0,
+        "position": fact.position,
+        "last_position": fact.position,
+    }
+    return (Put("monitoring_runs", (fact.id,), values),)
+
+
+def _planned(fact: Fact[RunPlanned]) -> Sequence[Change]:
+    first = (fact.data.part - 1) * steps_max
+    return [
+        Put(
+            "monitoring_steps",
+            (fact.id, step.id),
+            {
+                "place": first + place,
+                "kind": step.kind,
+                "engine": step.engine,
+                "depends": _text(step.inputs),
+                "status": "waiting",
+                "attempts": 0,
+            },
+        )
+        for place, step in enumerate(fact.data.steps)
+    ]
+
+
+def _scheduled(fact: Fact[StepScheduled]) -> Sequence[Change]:
+    step = fact.data
+    due = _instant(step.due) if step.due else None
+    return (_step(fact, step.step, {"status": "scheduled", "due": due}),)
+
+
+def _instant(value: object) -> str:
+    text: str = msgspec.to_builtins(value)
+    return text
+
+
+def _claimed(fact: Fact[StepStarted]) -> Sequence[Change]:
+    step, at = fact.data, fact.meta.recorded_at
+    values: dict[str, Value] = {
+        "status": "running",
+        "attempts": step.attempt,
+        "lease": step.lease,
+        "worker": step.worker,
+        "attempt_started_at": at,
+    }
+    if step.lease == 1:
+        values["started_at"] = at
+    return (_step(fact, step.step, values),)
+
+
+def _succeeded(fact: Fact[StepSucceeded]) -> Sequence[Change]:
+    step = fact.data
+    values = _outcome(step.outcome)
+    values["status"] = "succeeded"
+    values["finished_at"] = fact.meta.recorded_at
+    values["log"] = step.log
+    values["error"] = None
+    return (_step(fact, step.step, values), _count(fact, "succeeded"))
+
+
+def _reused(fact: Fact[StepReused]) -> Sequence[Change]:
+    step = fact.data
+    values = _outcome(step.outcome)
+    values["status"] = "reused"
+    values["reused_from"] = str(step.from_run)
+    values["seconds"] = 0.0
+    values["finished_at"] = fact.meta.recorded_at
+    return (_step(fact, step.step, values), _count(fact, "reused"))
+
+
+def _failed(fact: Fact[StepFailed]) -> Sequence[Change]:
+    step = fact.data
+    values: dict[str, Value] = _outcome(step.outcome) if step.outcome else {}
+    values["status"] = "failed" if step.final else "waiting"
+    values["finished_at"] = fact.meta.recorded_at
+    values["log"] = step.log
+    values["error"] = _text(step.error)
+    change = _step(fact, step.step, values)
+    return (change, _count(fact, "failed")) if step.final else (change,)
+
+
+def _skipped(fact: Fact[StepSkipped]) -> Sequence[Change]:
+    step = fact.data
+    values: dict[str, Value] = {"status": "skipped", "because": step.because}
+    return (_step(fact, step.step, values), _count(fact, "skipped"))
+
+
+def _outcome(outcome: StepOutcome) -> dict[str, Value]:
+    return {
+        "inputs": _text(outcome.inputs),
+        "rows_in": outcome.rows_in,
+        "rows_out": outcome.rows_out,
+        "rows_filtered": outcome.rows_filtered,
+        "rows_quarantined": outcome.rows_quarantined,
+        "ledger": outcome.ledger,
+        "counts": _text(outcome.counts) if outcome.counts else None,
+        "checks": _text(outcome.checks) if outcome.checks else None,
+        "output": _text(outcome.output) if outcome.output else None,
+        "source": _text(outcome.source) if outcome.source else None,
+        "destination": _text(outcome.destination) if outcome.destination else None,
+        "warnings": _text(outcome.warnings) if outcome.warnings else None,
+        "seconds": outcome.seconds,
+    }
+
+
+def _step(fact: Fact[E], step: str, values: dict[str, Value]) -> Put:
+    return Put("monitoring_steps", (fact.id, step), values)
+
+
+def _count(fact: Fact[E], column: str) -> Add:
+    return Add("monitoring_runs", (fact.id,), {column: 1})
+
+
+def _cancel_requested(fact: Fact[CancelRequested]) -> Sequence[Change]:
+    values: dict[str, Value] = {"reason": fact.data.reason, "last_position": fact.position}
+    return (Put("monitoring_runs", (fact.id,), values),)
+
+
+def _cancelled(fact: Fact[RunCancelled]) -> Sequence[Change]:
+    return (_ended(fact, {"status": "cancelled", "reason": fact.data.reason}),)
+
+
+def _completed(fact: Fact[RunCompleted]) -> Sequence[Change]:
+    return (_ended(fact, {"status": "completed"}),)
+
+
+def _run_failed(fact: Fact[RunFailed]) -> Sequence[Change]:
+    error: dict[str, Value] = msgspec.to_builtins(fact.data.error)
+    return (_ended(fact, {"status": "failed", "error": _text({"step": fact.data.step, **error})}),)
+
+
+def _ended(fact: Fact[E], values: dict[str, Value]) -> Put:
+    values["finished_at"] = fact.meta.recorded_at
+    values["last_position"] = fact.position
+    return Put("monitoring_runs", (fact.id,), values)
+
+
+_SUCCESSES: tuple[type[StepSucceeded], ...] = get_args(StepSucceeded)
+
+_HANDLERS: tuple[AnyHandler, ...] = (
+    Handler(PipelineRegistered, _registered),
+    Handler(PipelineRevised, _revised),
+    Handler(PipelinePaused, _paused),
+    Handler(PipelineResumed, _resumed),
+    Handler(PipelineRetired, _retired),
+    Handler(RunStarted, _started),
+    Handler(RunPlanned, _planned),
+    Handler(StepScheduled, _scheduled),
+    Handler(StepStarted, _claimed),
+    *(Handler(kind, _succeeded) for kind in _SUCCESSES),
+    Handler(StepReused, _reused),
+    Handler(StepFailed, _failed),
+    Handler(StepSkipped, _skipped),
+    Handler(CancelRequested, _cancel_requested),
+    Handler(RunCancelled, _cancelled),
+    Handler(RunCompleted, _completed),
+    Handler(RunFailed, _run_failed),
+)
+
+
+def _stream_of_pipeline(row: Row) -> str:
+    return str(pipeline_stream(str(row["pipeline"])))
+
+
+def _stream_of_run(row: Row) -> str:
+    return f"run/{row['run']}"
+
+
+MONITORING = Projection(
+    name="monitoring",
+    version=1,
+    tables={PIPELINES: _stream_of_pipeline, RUNS: _stream_of_run, STEPS: _stream_of_run},
+    handlers=_HANDLERS,
+)
+"""What `pipelines`, `runs`, `show` and `watch` read."""
