@@ -1,0 +1,47 @@
+"""What every test stands on: asyncio through anyio's plugin, and no blocking call in the loop."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+NEVER_BLOCKING = ["commands", "projections", "domain"]
+"""Packages that may not block the loop in which they run, themselves or through an adapter."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests run on asyncio; the simulation asks for trio by itself."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_blocking_call() -> Iterator[BlockBuster]:
+    """A blocking call made in the event loop on behalf of these packages fails its test."""
+    with blockbuster_ctx(scanned_modules=NEVER_BLOCKING) as guard:
+        yield guard
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A call that names a port of loopback on which nobody listens now, another each time."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The root of the source tree."""
+    return Path(__file__).parent.parent
