@@ -1,11 +1,13 @@
 """What is stored around an event: who, when, why, and where in the order of things."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
+from domain.errors import Defect
 from domain.ids import Position, StreamId, Version
 
 E = TypeVar("E")
@@ -39,3 +41,20 @@ class EventEnvelope(Struct, Generic[E], frozen=True, kw_only=True):
     """UTC, when the decision was made."""
     metadata: Metadata
     data: E
+
+
+def check_places(
+    stream: StreamId, expected: Version, envelopes: Sequence[EventEnvelope[Any]]
+) -> None:
+    """Raises `Defect` where the envelopes are not the events of `stream` behind `expected`."""
+    prefix = f"{stream.category}."
+    for version, envelope in enumerate(envelopes, expected + 1):
+        if (
+            envelope.version != version
+            or envelope.stream != stream
+            or not envelope.tag.startswith(prefix)
+        ):
+            raise Defect(
+                f"{envelope.tag} as version {envelope.version} of {envelope.stream} "
+                f"is not version {version} of {stream}"
+            )

@@ -9,8 +9,12 @@ from msgspec import Raw, Struct
 
 from domain.catalog import CATALOG, Catalog
 from domain.envelope import EventEnvelope, Metadata
-from domain.errors import Malformed
+from domain.errors import Malformed, TooLarge
 from domain.ids import Position, StreamId, Version
+from domain.limits import definition_bytes_max, event_bytes_max
+
+_DEFINITIONS = frozenset({"pipeline.registered", "pipeline.revised"})
+"""Facts, without their version, that carry a whole definition."""
 
 
 class StoredState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +67,25 @@ def to_state(envelope: EventEnvelope[Any], catalog: Catalog = CATALOG) -> bytes:
             data=Raw(catalog.encode(envelope.data)),
         )
     )
+
+
+def bounded_state(envelope: EventEnvelope[Any], catalog: Catalog = CATALOG) -> bytes:
+    """The JSON to store for an event. Raises `TooLarge` where its payload is above its limit."""
+    state = to_state(envelope, catalog)
+    if len(state) > event_bytes_max:
+        _refuse_large(envelope, catalog)
+    return state
+
+
+def _refuse_large(envelope: EventEnvelope[Any], catalog: Catalog) -> None:
+    fact = envelope.tag.rpartition(".")[0]
+    limit = definition_bytes_max if fact in _DEFINITIONS else event_bytes_max
+    size = len(catalog.encode(envelope.data))
+    if size > limit:
+        raise TooLarge(
+            f"a {envelope.tag} of {size} bytes is above the limit of {limit} bytes",
+            hint="events carry references and counts; put data into a dataset",
+        )
 
 
 def read_state(state: bytes) -> StoredState:

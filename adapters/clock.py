@@ -1,0 +1,70 @@
+"""Time and ids from the operating system."""
+
+import time
+from datetime import UTC, datetime
+from secrets import randbits
+from threading import Lock
+from uuid import UUID
+
+import anyio
+
+from commands.ports import Clock
+
+_counter_bits = 42
+_tail_bits = 32
+_version_7 = 0x7 << 76
+_variant = 0b10 << 62
+
+
+class SystemClock(Clock):
+    """The machine's clock. Ids are UUIDv7 (RFC 9562) with a counter of 42 bits behind the
+    milliseconds, so that they grow within one clock even when its time stands still or goes back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._milliseconds = 0
+        self._counter = 0
+
+    def now(self) -> datetime:
+        """The time in UTC, to the microsecond."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds from some fixed moment, never going back."""
+        return time.monotonic()
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 behind all earlier ones of this clock."""
+        with self._lock:
+            milliseconds, counter = self._next(time.time_ns() // 1_000_000)
+        return _uuid7(milliseconds, counter, randbits(_tail_bits))
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await anyio.sleep(seconds)
+
+    def _next(self, now: int) -> tuple[int, int]:
+        if now > self._milliseconds:
+            self._milliseconds, self._counter = now, _new_counter()
+        else:
+            self._counter += 1
+            if self._counter >> _counter_bits:
+                self._milliseconds, self._counter = self._milliseconds + 1, _new_counter()
+        return self._milliseconds, self._counter
+
+
+def _new_counter() -> int:
+    # The highest bit stays free, so that the counter has room for two thousand thousand million.
+    return randbits(_counter_bits - 1)
+
+
+def _uuid7(milliseconds: int, counter: int, tail: int) -> UUID:
+    return UUID(
+        int=(milliseconds & 0xFFFF_FFFF_FFFF) << 80
+        | _version_7
+        | (counter >> 30) << 64
+        | _variant
+        | (counter & 0x3FFF_FFFF) << 32
+        | tail
+    )

@@ -1,0 +1,294 @@
+"""The event store on SQLite.
+
+    append ─┐                        one transaction, one sync
+    append ─┼─► waiting ──► writer ──────────────────────────► events.db ◄── load, read
+    append ─┘                        answers to all of them             connections of their own
+
+While one group is being synced the next one gathers, so that many callers cost one sync.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Self
+from uuid import UUID
+
+import anyio
+from eventsourcing.persistence import Notification, StoredEvent
+from msgspec import Struct
+
+from adapters.eventstore.connection import Connection, connected, prepare, transaction
+from adapters.eventstore.mapper import EnvelopeMapper, Mapped, Row, event_id_of, records_of
+from commands.ports import Envelope, EventLog, EventStore
+from domain.catalog import CATALOG, Catalog
+from domain.envelope import check_places
+from domain.errors import Conflict, Failure, Unavailable
+from domain.ids import Position, StreamId, Version
+from domain.record import Recorded
+from projections.ports import EventLog as ReadEventLog
+
+group_events_max = 5_000
+"""Events in one transaction, as long as one caller's events are not more: bounds memory and the
+time that a caller waits for others."""
+
+Outcome = Sequence[Position] | Failure
+
+
+class Append(Struct, frozen=True, eq=False):
+    """One caller's events, waiting for their group."""
+
+    stream: StreamId
+    expected: Version
+    events: Sequence[StoredEvent]
+    answer: "asyncio.Future[Outcome]"
+
+
+class SqliteEventStore(EventStore, EventLog, ReadEventLog):
+    """Events in one SQLite file. Several stores, also of several processes, may share it."""
+
+    def __init__(
+        self,
+        *,
+        store_id: UUID,
+        writing: Connection,
+        loading: Connection,
+        reading: Connection,
+        catalog: Catalog,
+    ) -> None:
+        self._store_id = store_id
+        self._writing = writing
+        self._loading = loading
+        self._reading = reading
+        self._mapper = EnvelopeMapper(catalog)
+        self._waiting: deque[Append] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._closed = False
+        self._newest = 0
+        self._grown = anyio.Event()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path | str, catalog: Catalog = CATALOG) -> AsyncIterator[Self]:
+        """Open the store's file, made where it is missing, until the end of the block.
+
+        The end waits for appends that have begun. Raises `Unavailable`, `StorageFull`,
+        `Malformed`.
+        """
+        file = Path(path)
+        async with (
+            connected(file) as writing,
+            connected(file) as loading,
+            connected(file) as reading,
+        ):
+            store = cls(
+                store_id=await writing.run(prepare),
+                writing=writing,
+                loading=loading,
+                reading=reading,
+                catalog=catalog,
+            )
+            try:
+                yield store
+            finally:
+                await store._close()
+
+    @property
+    def store_id(self) -> UUID:
+        """Made once with the file."""
+        return self._store_id
+
+    async def append(
+        self, stream: StreamId, expected: Version, envelopes: Sequence[Envelope]
+    ) -> Sequence[Position]:
+        """Append all or none, synced to disk; a caller that gives up may find either."""
+        check_places(stream, expected, envelopes)
+        if not envelopes:
+            return ()
+        if self._closed:
+            raise Unavailable("the event store is closed")
+        events = [self._mapper.to_stored_event(Mapped(envelope)) for envelope in envelopes]
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Append(stream, expected, events, answer))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="event store writer")
+        outcome = await answer
+        if isinstance(outcome, Failure):
+            raise outcome
+        return outcome
+
+    async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
+        """A stream's events behind `after`, upcast where they are old."""
+        rows = await self._loading.run(partial(_select_stream, stream=stream, after=after))
+        map_event = self._mapper.to_domain_event
+        return [
+            map_event(
+                Notification(
+                    id=position,
+                    originator_id=stream.id,
+                    originator_version=version,
+                    topic=tag,
+                    state=state,
+                )
+            ).envelope
+            for position, version, tag, state in rows
+        ]
+
+    async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
+        """All streams' events behind `after`, undecoded; positions become visible in order."""
+        return await self._reading.run(partial(_select_records, after=after, limit=limit))
+
+    async def head(self) -> Position:
+        """Position of the newest event."""
+        return await self._reading.run(_select_head)
+
+    async def event_id_at(self, position: Position) -> UUID | None:
+        """The id of the event at `position`."""
+        return await self._reading.run(partial(_select_event_id, position=position))
+
+    async def wait(self, after: Position, seconds: float) -> Position:
+        """Wait for an event behind `after`; other processes' events are seen at the end."""
+        grown = self._grown
+        head = await self.head()
+        with anyio.move_on_after(seconds) as limit:
+            while head <= after:
+                await grown.wait()
+                head, grown = self._newest, self._grown
+        return await self.head() if limit.cancelled_caught else head
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                # Callers that are ready to run join this group instead of waiting for its sync.
+                await asyncio.sleep(0)
+                await self._write_group(self._next_group())
+        finally:
+            self._writer = None
+            while self._waiting:
+                _answer(self._waiting.popleft(), Unavailable("the event store's writer ended"))
+
+    def _next_group(self) -> list[Append]:
+        group: list[Append] = []
+        room = group_events_max
+        while self._waiting and (not group or len(self._waiting[0].events) <= room):
+            append = self._waiting.popleft()
+            if not append.answer.done():
+                group.append(append)
+                room -= len(append.events)
+        return group
+
+    async def _write_group(self, group: Sequence[Append]) -> None:
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await self._writing.run(partial(_insert_group, group=group))
+        except Unavailable as error:
+            outcomes = [_copy(error) for _ in group]
+        except BaseException:
+            for append in group:
+                _answer(append, Unavailable("the event store's writer was interrupted"))
+            raise
+        written = [outcome[-1] for outcome in outcomes if not isinstance(outcome, Failure)]
+        if written:
+            self._newest = max(written)
+            self._grown.set()
+            self._grown = anyio.Event()
+        for append, outcome in zip(group, outcomes, strict=True):
+            _answer(append, outcome)
+
+    async def _close(self) -> None:
+        self._closed = True
+        if self._writer is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([self._writer])
+
+
+def _answer(append: Append, outcome: Outcome) -> None:
+    if not append.answer.done():
+        append.answer.set_result(outcome)
+
+
+def _copy(error: Unavailable) -> Unavailable:
+    # Each caller raises an exception of its own; a shared one would gather their tracebacks.
+    copy = type(error)(error.message, hint=error.hint)
+    copy.__cause__ = error
+    return copy
+
+
+def _insert_group(connection: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
+    with transaction(connection):
+        # Nobody else writes from here on, so that what is checked stays true until the commit, and
+        # a conflict is found before anything of it is written: the others are not touched.
+        versions: dict[str, int] = {}
+        position = _select_last_given(connection)
+        outcomes: list[Outcome] = []
+        rows: list[Row] = []
+        for append in group:
+            name = append.stream.id.hex
+            current = versions.get(name)
+            if current is None:
+                current = _select_version(connection, name)
+            if current != append.expected:
+                versions[name] = current
+                outcomes.append(Conflict(str(append.stream), append.expected))
+                continue
+            versions[name] = current + len(append.events)
+            first = position + 1
+            for event in append.events:
+                position += 1
+                rows.append((position, name, event.originator_version, event.topic, event.state))
+            outcomes.append(range(first, position + 1))
+        connection.executemany("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", rows)
+    return outcomes
+
+
+def _select_last_given(connection: sqlite3.Connection) -> int:
+    row = connection.execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _select_version(connection: sqlite3.Connection, name: str) -> int:
+    (version,) = connection.execute(
+        "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (name,)
+    ).fetchone()
+    return int(version or 0)
+
+
+def _select_stream(
+    connection: sqlite3.Connection, stream: StreamId, after: Version
+) -> list[tuple[int, int, str, bytes]]:
+    return connection.execute(
+        "SELECT rowid, originator_version, topic, state FROM stored_events"
+        " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version",
+        (stream.id.hex, after),
+    ).fetchall()
+
+
+def _select_records(connection: sqlite3.Connection, after: Position, limit: int) -> list[Recorded]:
+    rows = connection.execute(
+        "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events"
+        " WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    if not rows:
+        return []
+    (previous,) = connection.execute(
+        "SELECT max(rowid) FROM stored_events WHERE rowid < ?", (rows[0][0],)
+    ).fetchone()
+    return records_of(rows, int(previous or 0))
+
+
+def _select_head(connection: sqlite3.Connection) -> int:
+    (head,) = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()
+    return int(head or 0)
+
+
+def _select_event_id(connection: sqlite3.Connection, position: Position) -> UUID | None:
+    row = connection.execute(
+        "SELECT state FROM stored_events WHERE rowid = ?", (position,)
+    ).fetchone()
+    return event_id_of(row[0]) if row else None

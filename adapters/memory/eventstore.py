@@ -1,0 +1,95 @@
+"""The event store in memory. What it holds is lost with the process."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from commands.ports import Envelope, EventLog, EventStore
+from domain.catalog import CATALOG, Catalog
+from domain.envelope import check_places
+from domain.errors import Conflict
+from domain.ids import Position, StreamId, Version
+from domain.record import Recorded, bounded_state, from_record
+from projections.ports import EventLog as ReadEventLog
+
+
+class MemoryEventStore(EventStore, EventLog, ReadEventLog):
+    """Events as the bytes that other stores keep, so that reading them decodes and upcasts too."""
+
+    def __init__(self, *, store_id: UUID | None = None, catalog: Catalog = CATALOG) -> None:
+        self._store_id = store_id or uuid4()
+        self._catalog = catalog
+        self._records: list[Recorded] = []
+        self._streams: dict[StreamId, list[Recorded]] = {}
+        self._grown = anyio.Event()
+
+    @property
+    def store_id(self) -> UUID:
+        """Made with the object, or given."""
+        return self._store_id
+
+    async def append(
+        self, stream: StreamId, expected: Version, envelopes: Sequence[Envelope]
+    ) -> Sequence[Position]:
+        """Append all or none; a caller that is cancelled has appended nothing."""
+        check_places(stream, expected, envelopes)
+        states = [bounded_state(envelope, self._catalog) for envelope in envelopes]
+        await checkpoint()
+        history = self._streams.get(stream, [])
+        if not envelopes:
+            return ()
+        if len(history) != expected:
+            raise Conflict(str(stream), expected)
+        first = len(self._records) + 1
+        added = [
+            Recorded(
+                position=position,
+                previous=position - 1,
+                event_id=envelope.event_id,
+                stream=stream,
+                version=envelope.version,
+                tag=envelope.tag,
+                state=state,
+            )
+            for position, envelope, state in zip(
+                range(first, first + len(states)), envelopes, states, strict=True
+            )
+        ]
+        self._records.extend(added)
+        self._streams.setdefault(stream, []).extend(added)
+        self._grown.set()
+        self._grown = anyio.Event()
+        return range(first, first + len(added))
+
+    async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
+        """A stream's events behind `after`, upcast where they are old."""
+        await checkpoint()
+        return [
+            from_record(record, self._catalog) for record in self._streams.get(stream, [])[after:]
+        ]
+
+    async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
+        """All streams' events behind `after`, undecoded."""
+        await checkpoint()
+        return self._records[after : after + limit]
+
+    async def head(self) -> Position:
+        """Position of the newest event."""
+        await checkpoint()
+        return len(self._records)
+
+    async def event_id_at(self, position: Position) -> UUID | None:
+        """The id of the event at `position`."""
+        await checkpoint()
+        known = 0 < position <= len(self._records)
+        return self._records[position - 1].event_id if known else None
+
+    async def wait(self, after: Position, seconds: float) -> Position:
+        """Wait for an event behind `after`."""
+        await checkpoint()
+        with anyio.move_on_after(seconds):
+            while len(self._records) <= after:
+                await self._grown.wait()
+        return len(self._records)
