@@ -1,15 +1,27 @@
-"""What carrying out a step needs from the world."""
+"""What carrying out a step needs from the world.
 
-from datetime import datetime
+`StepRunner` is what a worker sees: a step goes in, its result comes out. The ports below it are
+what the step itself works with, inside a process of its own; they are not asynchronous.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
-from domain.data.dataset import DatasetVersion
+from domain.data.dataset import DatasetVersion, OuterDataset
+from domain.data.lineage import ColumnEdge
+from domain.errors import Failure
 from domain.pipeline.events import Definition
+from domain.pipeline.sinks import Sink
+from domain.pipeline.sources import Source
+from domain.pipeline.steps import Step
 from domain.run.commands import Failed, Succeeded
-from domain.run.events import ParamValue
+from domain.run.events import ParamValue, StepError, StepOutcome
 
 
 class StepInput(Struct, frozen=True, kw_only=True):
@@ -51,3 +63,232 @@ class StepRunner(Protocol):
         Raises `ChildLost`.
         """
         ...
+
+
+SqlValue = str | int | float | bool | date | datetime | None
+
+
+class StepBroken(Failure):
+    """A step cannot go on. `error` is what its report will say."""
+
+    def __init__(self, error: StepError, outcome: StepOutcome | None = None) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.error = error
+        self.outcome = outcome
+
+
+def broken(
+    code: str, message: str, *, where: str = "", hint: str = "", retryable: bool = False
+) -> StepBroken:
+    """A `StepBroken` in one line."""
+    return StepBroken(
+        StepError(code=code, message=message, where=where, hint=hint, retryable=retryable)
+    )
+
+
+class Engine(Protocol):
+    """SQL over the files of one step, in DuckDB's dialect. Nothing else can be read or written.
+
+    Every method raises `StepBroken` with code `sql_error` (or `memory_exceeded`, `storage_full`).
+    """
+
+    def columns(self, query: str) -> dict[str, str]:
+        """Name → type of a query's columns."""
+        ...
+
+    def params(self, query: str) -> frozenset[str]:
+        """Names of the params a query asks for. Raises `StepBroken` for anything but one query."""
+        ...
+
+    def rows(
+        self, statement: str, params: Mapping[str, SqlValue] | None = None
+    ) -> Sequence[tuple[object, ...]]:
+        """Execute one statement and return its rows."""
+        ...
+
+    def settled(self, query: str, params: Mapping[str, SqlValue]) -> str:
+        """The query, sorted by all its columns where it leaves the order of its rows open."""
+        ...
+
+    def save(
+        self,
+        query: str,
+        target: str,
+        params: Mapping[str, SqlValue] | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        """Write a query's rows, in order, to one of the engine's outputs: as a Parquet file, or
+        as a sink wants it."""
+        ...
+
+
+class Engines(Protocol):
+    """Opens engines."""
+
+    @property
+    def version(self) -> str:
+        """Name and version; part of a step's fingerprint."""
+        ...
+
+    def open(
+        self, views: Mapping[str, str], files: Sequence[str] = ()
+    ) -> AbstractContextManager[Engine]:
+        """An engine that sees each view's Parquet file under its name, and may touch `files`."""
+        ...
+
+
+class Written(Struct, frozen=True, kw_only=True):
+    """A file under its content's name, with what its own footer says."""
+
+    fingerprint: str
+    rows: int
+    bytes: int
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """The whole outcome of a step, kept under its key."""
+
+    run: UUID
+    step: str
+    outcome: StepOutcome
+    edges: tuple[ColumnEdge, ...] = ()
+
+
+class Artifacts(Protocol):
+    """Datasets under their content's hash, and outcomes under their keys. Raises `StepBroken`
+    with code `storage_full` or `io_error`."""
+
+    def path_of(self, version: DatasetVersion) -> str:
+        """The file of a dataset version. Raises `StepBroken` with code `dataset_missing` where it
+        is not there or is not what it should be, in bytes or in rows."""
+        ...
+
+    def scratch(self) -> str:
+        """A path to write a new file to; not visible to anybody."""
+        ...
+
+    def admit(self, scratch: str) -> Written:
+        """Move a file from its scratch path under its content's hash; synced on return."""
+        ...
+
+    def discard(self, scratch: str) -> None:
+        """Remove what was written to a scratch path, if anything."""
+        ...
+
+    def find(self, key: str) -> Kept | None:
+        """The outcome kept under `key`; None where there is none, or its data is not whole."""
+        ...
+
+    def keep(self, key: str, kept: Kept) -> Kept:
+        """Keep an outcome, synced on return, without ever replacing another: returns what is kept
+        under the key, which is another's if that one was first."""
+        ...
+
+
+class SourceRead(Struct, frozen=True, kw_only=True):
+    """What reading a source showed."""
+
+    source: OuterDataset
+    records: int
+    """Counted in the bytes, before anything was parsed."""
+    columns: tuple[str, ...]
+
+
+class Sources(Protocol):
+    """Reads what lies outside into Parquet files."""
+
+    def read(self, name: str, source: Source, path: str, target: str) -> SourceRead:
+        """Read all of a source at `path` into the file `target`, or raise `StepBroken`, with file
+        and physical line where a record is at fault."""
+        ...
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """Left beside a destination: who wrote what it holds now."""
+
+    pipeline: str
+    step: str
+    run: UUID
+    run_time: datetime
+    key: str
+    rows: int
+    fingerprint: str = ""
+    bytes: int = 0
+
+
+class Draft(Protocol):
+    """A destination's next content, not visible to anybody yet."""
+
+    @property
+    def path(self) -> str:
+        """Where to write it to."""
+        ...
+
+    @property
+    def destination(self) -> OuterDataset:
+        """The destination, with its content's hash and size once published."""
+        ...
+
+    def unchanged(self, key: str) -> Mark | None:
+        """The destination's mark, if it was written under `key` and was not touched since."""
+        ...
+
+    def publish(self, mark: Mark) -> Mark:
+        """Replace the destination's content by the draft in one step, synced on return. Raises
+        `StepBroken` with code `newer_content` where a later run has written."""
+        ...
+
+
+class Sinks(Protocol):
+    """Destinations outside."""
+
+    def draft(self, path: str) -> AbstractContextManager[Draft]:
+        """Begin a draft for the destination at `path`; it is gone afterwards unless published."""
+        ...
+
+
+class Functions(Protocol):
+    """Calls a pipeline's own Python."""
+
+    def call(
+        self,
+        function: str,
+        inputs: Mapping[str, str],
+        params: Mapping[str, ParamValue],
+        target: str,
+    ) -> None:
+        """Call `module:function` with the tables of the input files and write what it returns to
+        the Parquet file `target`. Raises `StepBroken` with code `python_error` or
+        `python_result`."""
+        ...
+
+
+class Tracer(Protocol):
+    """Tells which column comes from which."""
+
+    def trace(self, step: Step, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
+        """Column edges of a step whose inputs have these columns (input's name → column →
+        type); none where they cannot be told."""
+        ...
+
+
+class Stopwatch(Protocol):
+    """Seconds, to say how long something took."""
+
+    def __call__(self) -> float:
+        """Seconds from some fixed moment, never going back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """Everything that a step works with."""
+
+    engines: Engines
+    artifacts: Artifacts
+    sources: Sources
+    sinks: Sinks
+    functions: Functions
+    tracer: Tracer
+    stopwatch: Stopwatch
+    timezone: str = "UTC"

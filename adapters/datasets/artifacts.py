@@ -1,0 +1,169 @@
+"""Datasets as Parquet files under their content's hash, and outcomes of steps under their keys.
+
+    datasets/<2 hex>/<sha256>.parquet     written once, never changed
+    datasets/tmp/…                        being written; nobody else looks at it
+    keys/<fingerprint>.json               the whole outcome of a step, created once, never replaced
+
+Data is synced, file and folder, before a key names it, and a key before a report does.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from commands.steps.ports import Artifacts, Kept, Written, broken
+from domain.data.dataset import DatasetVersion
+
+_READ_BYTES = 1 << 20
+
+
+class FileArtifacts(Artifacts):
+    """The artifact store in the data directory."""
+
+    def __init__(self, datasets: Path, keys: Path) -> None:
+        self._datasets = datasets
+        self._keys = keys
+        self._scratch = datasets / "tmp"
+        with io_translated(str(datasets)):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            keys.mkdir(parents=True, exist_ok=True)
+
+    def path_of(self, version: DatasetVersion) -> str:
+        path = self._place(version.fingerprint)
+        if not _is_whole(path, version):
+            raise broken(
+                "dataset_missing",
+                f"the data of {version.dataset} is not there any more, or is damaged: {path}",
+                hint="run the step that makes it again: headwater retry RUN --from STEP",
+            )
+        return str(path)
+
+    def scratch(self) -> str:
+        return str(self._scratch / f"{uuid4().hex}.parquet")
+
+    def admit(self, scratch: str) -> Written:
+        with io_translated(scratch):
+            fingerprint, size = hash_and_sync(scratch)
+            rows = rows_in(scratch)
+            place = self._place(fingerprint)
+            if not place.parent.is_dir():
+                place.parent.mkdir(exist_ok=True)
+                sync_folder(self._datasets)
+            if place.exists() and place.stat().st_size == size:
+                os.unlink(scratch)
+            else:
+                os.replace(scratch, place)
+            sync_folder(place.parent)
+        return Written(fingerprint=fingerprint, rows=rows, bytes=size)
+
+    def discard(self, scratch: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(scratch)
+
+    def find(self, key: str) -> Kept | None:
+        try:
+            kept = msgspec.json.decode((self._keys / f"{key}.json").read_bytes(), type=Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+        output = kept.outcome.output
+        if output is not None and not _is_whole(self._place(output.fingerprint), output):
+            return None
+        return kept
+
+    def keep(self, key: str, kept: Kept) -> Kept:
+        path = self._keys / f"{key}.json"
+        temporary = self._keys / f".{key}.{uuid4().hex}"
+        with io_translated(str(path)):
+            write_synced(temporary, msgspec.json.encode(kept))
+            try:
+                self._link(temporary, path, key)
+            finally:
+                os.unlink(temporary)
+            sync_folder(self._keys)
+        return self.find(key) or kept
+
+    def _link(self, temporary: Path, path: Path, key: str) -> None:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            if self.find(key) is None:
+                os.replace(temporary, path)
+                os.link(path, temporary)
+
+    def _place(self, fingerprint: str) -> Path:
+        return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
+
+
+def _is_whole(path: Path, version: DatasetVersion) -> bool:
+    """Size and footer as recorded. The bytes in between are the file system's to keep."""
+    try:
+        return path.stat().st_size == version.bytes and rows_in(str(path)) == version.rows
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def rows_in(path: str) -> int:
+    """The number of rows that a Parquet file's footer tells."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def hash_and_sync(path: str) -> tuple[str, int]:
+    """SHA-256 and size of a file that is on the disk when this returns."""
+    digest = hashlib.sha256()
+    size = 0
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while block := os.read(descriptor, _READ_BYTES):
+            digest.update(block)
+            size += len(block)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest(), size
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Make a new file whose content is on the disk when this returns."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def io_translated(where: str) -> Iterator[None]:
+    """Raise what the file system says as `StepBroken`."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (ENOSPC, EDQUOT):
+            raise broken(
+                "storage_full",
+                f"the disk is full: {reason}",
+                where=where,
+                hint="make room on the disk, or move the data directory",
+                retryable=True,
+            ) from error
+        raise broken("io_error", reason, where=where, retryable=True) from error

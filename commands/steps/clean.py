@@ -1,0 +1,234 @@
+# ruff: noqa: S608  # names and literals go through `commands.steps.sql`
+"""Cleaning: rules in order, each counted on its own.
+
+The rules become layers of one query. A deduplication first finds the rows that lose: keys that
+occur more than once are found by hash, and only their rows are compared, so a file with few
+duplicates is never sorted. All other rules are counted in one scan of the columns they look at, in
+which each row carries the number of the rule that removed it; one more scan writes what is left.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from commands.steps.job import Job, Made, account, checked
+from commands.steps.ports import Engine, broken
+from commands.steps.sql import careful_cast, listed, literal, quoted, sql_type
+from domain.data.quality import RuleCount
+from domain.pipeline.rules import (
+    Cast,
+    CleanRule,
+    Deduplicate,
+    DropNulls,
+    KeepRows,
+    Ordering,
+    Rename,
+    describe,
+    orderings,
+)
+from domain.pipeline.steps import Clean
+from domain.run.events import StepOutcome
+from domain.run.ledger import status_of
+
+_ROW = "file_row_number"
+_BY = quoted("headwater removed by")
+
+
+@dataclass
+class Layers:
+    """The query so far, twice: as it is written, and with each row's fate beside it for counting.
+
+    Rows that were removed stay in the counting form, marked with the number of their rule.
+    """
+
+    columns: dict[str, str]
+    written: str
+    counting: str
+    lost: dict[int, str] = field(default_factory=dict)
+    """Rule number → column that is true where a cast could not be made."""
+
+    def keep(self, number: int, right: str) -> None:
+        """Rows for which `right` is not true go, and are counted for rule `number`."""
+        self.written = f"from ({self.written}) where {right}"
+        self._mark(number, f"({right}) is not true")
+
+    def remove_losers(self, number: int, losers: str) -> None:
+        """Rows listed in the table `losers` go."""
+        row = quoted(_ROW)
+        self.written = f"from ({self.written}) anti join {losers} using ({row})"
+        self._mark(number, f"{row} in (select {row} from {losers})")
+
+    def cast(self, number: int, types: Mapping[str, str]) -> None:
+        """Columns get other types; what cannot be said in them is null."""
+        made = {name: careful_cast(name, self.columns[name], want) for name, want in types.items()}
+        lost = " or ".join(
+            f"({quoted(name)} is not null and {expression} is null)"
+            for name, expression in made.items()
+        )
+        shown = ", ".join(
+            f"{made[name]} as {quoted(name)}" if name in made else quoted(name)
+            for name in self.columns
+        )
+        self.lost[number] = quoted(f"headwater lost {number}")
+        self._select(shown, f"{lost} as {self.lost[number]}")
+        self.columns.update(types)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Columns get other names."""
+        shown = ", ".join(
+            f"{quoted(name)} as {quoted(names.get(name, name))}" for name in self.columns
+        )
+        self._select(shown)
+        self.columns = {names.get(name, name): type_ for name, type_ in self.columns.items()}
+
+    def _mark(self, number: int, wrong: str) -> None:
+        # A removed row is not looked at again: what comes later may fail on it.
+        mark = f"case when {_BY} <> 0 then {_BY} when {wrong} then {number} else 0 end as {_BY}"
+        self.counting = f"select * replace ({mark}) from ({self.counting})"
+
+    def _select(self, shown: str, more: str = "") -> None:
+        carried = [quoted(_ROW), _BY, *self.lost.values()]
+        if more:
+            carried[-1] = more
+        self.written = f"select {shown}, {quoted(_ROW)} from ({self.written})"
+        self.counting = f"select {shown}, {', '.join(carried)} from ({self.counting})"
+
+
+def clean(job: Job, step: Clean) -> Made:
+    """Write what the rules leave of the input, and count what each of them did."""
+    source, artifacts = job.only_input(), job.bench.artifacts
+    scratch = artifacts.scratch()
+    with job.bench.engines.open({source.name: source.path}, (scratch,)) as engine:
+        schema = engine.columns(f"from {quoted(source.name)}")
+        scan = f"from read_parquet({literal(source.path)}, file_row_number = true)"
+        layers = Layers(dict(schema), scan, f"select *, 0 as {_BY} {scan}")
+        deduplicated = {
+            number: _apply(job, engine, layers, number, rule)
+            for number, rule in enumerate(step.rules, start=1)
+        }
+        counts = _counts(job, engine, layers, step, deduplicated)
+        try:
+            final = f"select {listed(list(layers.columns))} from ({layers.written})"
+            engine.save(final, scratch, job.values(engine, final))
+            removed = sum(one.rows for one in counts if one.effect == "removed")
+            counted = StepOutcome(
+                rows_in=source.version.rows,
+                rows_filtered=removed,
+                counts=counts,
+            )
+            relation = f"read_parquet({literal(scratch)})"
+            checks, warnings = checked(job, engine, relation, step.checks, counted)
+            written = artifacts.admit(scratch)
+        finally:
+            artifacts.discard(scratch)
+    inputs = (account(source, reached=written.rows, filtered=removed),)
+    outcome = StepOutcome(
+        inputs=inputs,
+        output=job.output(written),
+        rows_in=source.version.rows,
+        rows_out=written.rows,
+        rows_filtered=removed,
+        ledger=status_of(inputs),
+        counts=counts,
+        checks=checks,
+        warnings=warnings,
+    )
+    return Made(outcome=outcome, edges=job.edges({source.name: schema}))
+
+
+def _apply(job: Job, engine: Engine, layers: Layers, number: int, rule: CleanRule) -> int | None:
+    """Add a rule's layer; returns how many rows lose in a deduplication."""
+    match rule:
+        case DropNulls(drop_nulls=names):
+            layers.keep(number, " and ".join(f"{quoted(name)} is not null" for name in names))
+        case KeepRows(keep_rows=condition):
+            layers.keep(number, f"({condition}\n)")
+        case Cast(cast=types):
+            wanted = {name: sql_type(type_) for name, type_ in types.items()}
+            if rule.on_error == "fail":
+                _refuse_lost(job, engine, layers, number, wanted)
+            layers.cast(number, wanted)
+        case Rename(rename=names):
+            layers.rename(names)
+        case Deduplicate():
+            return _deduplicate(job, engine, layers, number, rule)
+    return None
+
+
+def _deduplicate(job: Job, engine: Engine, layers: Layers, number: int, rule: Deduplicate) -> int:
+    keys, row = listed(rule.deduplicate), quoted(_ROW)
+    order = ", ".join(
+        [
+            *(_order(one, rule.keep) for one in orderings(rule.order_by)),
+            row if rule.keep == "first" else f"{row} desc",
+        ]
+    )
+    live = layers.written
+    query = f"""
+        with doubled as (
+            select hash({keys}) as h from ({live}) group by h having count(*) > 1
+        ), ranked as (
+            select {row}, row_number() over (partition by {keys} order by {order}) as place
+            from ({live}) where hash({keys}) in (select h from doubled)
+        )
+        select {row} from ranked where place > 1
+    """
+    losers = f"losers_{number}"
+    engine.rows(f"create temp table {losers} as {query}", job.values(engine, query))
+    layers.remove_losers(number, losers)
+    return _number(engine.rows(f"select count(*) from {losers}")[0][0])
+
+
+def _order(one: Ordering, keep: str) -> str:
+    descending = one.descending != (keep == "last")
+    return f"{quoted(one.column)} {'desc' if descending else 'asc'} nulls last"
+
+
+def _refuse_lost(
+    job: Job, engine: Engine, before: Layers, number: int, types: Mapping[str, str]
+) -> None:
+    for name, want in types.items():
+        cast = careful_cast(name, before.columns[name], want)
+        query = f"""
+            select count(*), arg_min(cast({quoted(name)} as varchar), {quoted(_ROW)})
+            from ({before.written}) where {quoted(name)} is not null and {cast} is null
+        """
+        count, first = engine.rows(query, job.values(engine, query))[0]
+        if count:
+            raise broken(
+                "cast_failed",
+                f"{count} values of `{name}` cannot be read as {want.lower()}, such as {first!r}",
+                where=f"steps.{job.step.id}.rules[{number - 1}]",
+                hint="set `on_error: null`, or remove these rows before",
+            )
+
+
+def _counts(
+    job: Job, engine: Engine, layers: Layers, step: Clean, deduplicated: Mapping[int, int | None]
+) -> tuple[RuleCount, ...]:
+    wanted: dict[int, str] = {}
+    for number, rule in enumerate(step.rules, start=1):
+        match rule:
+            case DropNulls() | KeepRows():
+                wanted[number] = f"count(*) filter (where {_BY} = {number})"
+            case Cast(on_error="null"):
+                alive = f"({_BY} = 0 or {_BY} > {number})"
+                wanted[number] = f"count(*) filter (where {alive} and {layers.lost[number]})"
+            case Cast() | Rename() | Deduplicate():
+                pass
+    found: dict[int, int] = {}
+    if wanted:
+        query = f"select {', '.join(wanted.values())} from ({layers.counting})"
+        row = engine.rows(query, job.values(engine, query))[0]
+        found = {number: _number(value) for number, value in zip(wanted, row, strict=True)}
+    return tuple(
+        RuleCount(
+            rule=rule.name or describe(rule),
+            rows=deduplicated[number] or found.get(number, 0),
+            effect="changed" if isinstance(rule, Cast | Rename) else "removed",
+        )
+        for number, rule in enumerate(step.rules, start=1)
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

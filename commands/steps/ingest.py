@@ -1,0 +1,65 @@
+"""Ingesting: a source becomes a dataset, and every record of it is accounted for."""
+
+from msgspec.structs import replace
+
+from commands.steps.job import Job, Made, checked
+from commands.steps.ports import SourceRead, Written, broken
+from commands.steps.sql import literal
+from domain.data.quality import CheckResult
+from domain.pipeline.steps import Ingest
+from domain.run.events import StepOutcome
+from domain.run.ledger import InputLedger, status_of
+
+
+def ingest(job: Job, step: Ingest) -> Made:
+    """Read the whole source, or fail with the record that cannot be read."""
+    source, artifacts = job.spec.sources[step.source], job.bench.artifacts
+    scratch = artifacts.scratch()
+    try:
+        read = job.bench.sources.read(step.source, source, job.filled(source.path), scratch)
+        if read.records == 0 and not step.allow_empty:
+            raise broken(
+                "empty_source",
+                f"{read.source.name} has no records",
+                where=read.source.name,
+                hint="set `allow_empty: true` on the step if that can be",
+            )
+        checks, warnings = _checked(job, step, read, scratch)
+        written = artifacts.admit(scratch)
+    finally:
+        artifacts.discard(scratch)
+    outcome = replace(_outcome(job, read, written), checks=checks, warnings=warnings)
+    schema = {step.source: dict.fromkeys(read.columns, "")}
+    return Made(outcome=outcome, edges=job.edges(schema))
+
+
+def _outcome(job: Job, read: SourceRead, written: Written) -> StepOutcome:
+    entry = InputLedger(
+        dataset=f"{read.source.namespace}:{read.source.name}",
+        fingerprint=read.source.fingerprint,
+        rows_in=read.records,
+        reached=written.rows,
+        filtered=0,
+        unmatched=0,
+        duplicated=0,
+        quarantined=0,
+    )
+    return StepOutcome(
+        inputs=(entry,),
+        output=job.output(written),
+        rows_in=read.records,
+        rows_out=written.rows,
+        rows_filtered=0,
+        ledger=status_of((entry,)),
+        source=read.source,
+    )
+
+
+def _checked(
+    job: Job, step: Ingest, read: SourceRead, scratch: str
+) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
+    if not step.checks:
+        return (), ()
+    counted = StepOutcome(rows_in=read.records, source=read.source)
+    with job.bench.engines.open({}, (scratch,)) as engine:
+        return checked(job, engine, f"read_parquet({literal(scratch)})", step.checks, counted)

@@ -1,0 +1,226 @@
+"""One step with all it needs at hand: its words, its inputs' files, its params, its workbench."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from commands.steps.fingerprint import CODE_VERSION, Identity, code_hash, definition_of, key_of
+from commands.steps.ports import (
+    Engine,
+    SqlValue,
+    StepBroken,
+    StepWork,
+    Workbench,
+    Written,
+    broken,
+)
+from commands.steps.quality import evaluate
+from domain.data.dataset import DatasetVersion
+from domain.data.lineage import ColumnEdge
+from domain.data.quality import CheckResult
+from domain.errors import Defect
+from domain.pipeline.params import fill
+from domain.pipeline.rules import QualityRules
+from domain.pipeline.spec import PipelineSpec
+from domain.pipeline.steps import Step, Transform, inputs_of, kind_of
+from domain.run.events import ParamValue, StepError, StepOutcome
+from domain.run.ledger import InputLedger
+
+_ASKED = re.compile(r"\$([a-z][a-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobInput:
+    """An input under the name that the step gives it."""
+
+    name: str
+    version: DatasetVersion
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a step kind's own work came to."""
+
+    outcome: StepOutcome
+    edges: tuple[ColumnEdge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a step kind works on."""
+
+    work: StepWork
+    spec: PipelineSpec
+    step: Step
+    files: Mapping[str, str]
+    bench: Workbench
+    inputs: tuple[JobInput, ...] = field(default=())
+
+    @property
+    def dataset(self) -> str:
+        """The name of what the step makes."""
+        return f"{self.work.pipeline}.{self.work.step}"
+
+    def only_input(self) -> JobInput:
+        """The input of a step that has one."""
+        return self.inputs[0]
+
+    def filled(self, text: str) -> str:
+        """A text of the pipeline file with its `${param}` filled in."""
+        return fill(text, self.work.params)
+
+    def values(self, engine: Engine, query: str) -> dict[str, SqlValue]:
+        """The values of the params that a query asks for."""
+        return {name: self._value(name) for name in engine.params(query)}
+
+    def key(self, source: Mapping[str, str] | None = None) -> str:
+        """The key of the step's outcome; `source` is what it takes from outside, by hash."""
+        words = definition_of(self.step, self.files)
+        identity = Identity(
+            kind=kind_of(self.step),
+            code_version=CODE_VERSION,
+            definition=words,
+            params=self._params_used(words),
+            code=code_hash(self.files) if _is_python(self.step) else "",
+            engine=self.bench.engines.version,
+            timezone=self.bench.timezone,
+            inputs={
+                **{one.name: one.version.fingerprint for one in self.inputs},
+                **(source or {}),
+            },
+        )
+        return key_of(identity)
+
+    def output(self, written: Written) -> DatasetVersion:
+        """The dataset version that a written file is."""
+        return DatasetVersion(
+            dataset=self.dataset,
+            fingerprint=written.fingerprint,
+            rows=written.rows,
+            bytes=written.bytes,
+        )
+
+    def edges(self, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
+        """Column edges of the step, given its inputs' columns."""
+        return self.bench.tracer.trace(self.step, schemas)
+
+    def _value(self, name: str) -> SqlValue:
+        if name == "run_time":
+            return self.work.run_time
+        if name not in self.work.params:
+            raise broken("sql_error", f"there is no param `{name}`", hint="declare it in `params:`")
+        value = self.work.params[name]
+        param = self.spec.params.get(name)
+        if param is None or not isinstance(value, str):
+            return value
+        match param.type:
+            case "date":
+                return date.fromisoformat(value)
+            case "timestamp":
+                return datetime.fromisoformat(value)
+            case "string" | "integer" | "number" | "boolean":
+                return value
+
+    def _params_used(self, words: Mapping[str, object]) -> dict[str, ParamValue]:
+        if _is_python(self.step):
+            return dict(self.work.params)
+        asked = {name for text in _texts(words) for name in _ASKED.findall(text.replace("{", ""))}
+        used: dict[str, ParamValue] = {
+            name: value for name, value in self.work.params.items() if name in asked
+        }
+        if "run_time" in asked:
+            used["run_time"] = self.work.run_time.astimezone(UTC).isoformat()
+        return used
+
+
+def inputs_for(work: StepWork, step: Step, bench: Workbench) -> tuple[JobInput, ...]:
+    """The step's inputs in the order in which it names them, each held against its file."""
+    versions = {one.step: one.version for one in work.inputs}
+    found = []
+    for name, source in inputs_of(step).items():
+        if source not in versions:
+            raise Defect(f"step {step.id} was claimed without its input {source}")
+        version = versions[source]
+        found.append(JobInput(name=name, version=version, path=bench.artifacts.path_of(version)))
+    return tuple(found)
+
+
+def account(
+    one: JobInput, *, reached: int | None, filtered: int | None, proven: bool = True
+) -> InputLedger:
+    """The ledger of one input. Its recorded rows were held against the file's footer already."""
+    known = 0 if proven else None
+    return InputLedger(
+        dataset=one.version.dataset,
+        fingerprint=one.version.fingerprint,
+        rows_in=one.version.rows,
+        reached=reached,
+        filtered=filtered,
+        unmatched=known,
+        duplicated=known,
+        quarantined=known,
+    )
+
+
+def checked(
+    job: Job, engine: Engine, relation: str, rules: QualityRules, outcome: StepOutcome
+) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
+    """Results of `rules` on a relation, and warnings of those that only warn.
+
+    Raises `StepBroken` with code `check_failed`, and what was counted, where an error was found.
+    """
+    if not rules:
+        return (), ()
+    results = evaluate(engine, relation, rules)
+    failed = [one for one in results if not one.passed]
+    errors = [one for one in failed if one.severity == "error"]
+    warnings = tuple(f"check {said(one)}" for one in failed if one.severity == "warn")
+    if errors:
+        words = "; ".join(said(one) for one in errors[:3])
+        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
+        error = StepError(
+            code="check_failed",
+            message=f"{len(errors)} of {len(results)} checks failed: {words}{more}",
+            where=f"steps.{job.step.id}",
+            hint="mend the data or the step before, or set `severity: warn`",
+        )
+        raise StepBroken(error, _with_checks(outcome, results, warnings))
+    return results, warnings
+
+
+def said(result: CheckResult) -> str:
+    """A check that failed, in words."""
+    found = result.observed or f"{result.failing_rows} rows break it"
+    name = result.name if result.name == result.rule else f"{result.name} ({result.rule})"
+    return f"{name}: {found}"
+
+
+def _with_checks(
+    outcome: StepOutcome, results: tuple[CheckResult, ...], warnings: tuple[str, ...]
+) -> StepOutcome:
+    return StepOutcome(
+        inputs=outcome.inputs,
+        rows_in=outcome.rows_in,
+        rows_filtered=outcome.rows_filtered,
+        counts=outcome.counts,
+        checks=results,
+        source=outcome.source,
+        warnings=(*outcome.warnings, *warnings),
+    )
+
+
+def _is_python(step: Step) -> bool:
+    return isinstance(step, Transform) and bool(step.python)
+
+
+def _texts(value: object) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for inner in value.values() for text in _texts(inner)]
+        case list() | tuple():
+            return [text for inner in value for text in _texts(inner)]
+    return []

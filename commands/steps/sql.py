@@ -1,0 +1,60 @@
+"""Words of SQL: names in quotes, literals, types. The only place where they are put together."""
+
+from collections.abc import Sequence
+
+_TYPES = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "decimal": "DECIMAL(38, 9)",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE",
+}
+_INTEGERS = frozenset({"BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT"})
+_FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL")
+_TEMPORAL = ("DATE", "TIME", "TIMESTAMP")
+
+
+def quoted(name: str) -> str:
+    """A name as SQL reads it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names, quoted, with commas between."""
+    return ", ".join(quoted(name) for name in names)
+
+
+def literal(text: str) -> str:
+    """Text as a SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def sql_type(type_: str) -> str:
+    """The engine's type for a `ColumnType`; what is none is in the engine's words already."""
+    return _TYPES.get(type_, type_)
+
+
+def is_temporal(engine_type: str) -> bool:
+    """Whether the engine's type is a date or a time."""
+    return engine_type.startswith(_TEMPORAL)
+
+
+def careful_cast(column: str, have: str, want: str) -> str:
+    """`column` as the type `want`, null where that cannot be said without losing a fraction.
+
+    The engine alone would make 2 of '1.5' where an integer is wanted.
+    """
+    name = quoted(column)
+    cast = f"try_cast({name} as {want})"
+    if want not in _INTEGERS:
+        return cast
+    if have == "VARCHAR":
+        whole = f"try_cast({name} as double) = {cast}"
+        return f"case when not contains({name}, '.') or {whole} then {cast} end"
+    if have.startswith(_FRACTIONS):
+        return f"case when {name} = trunc({name}) then {cast} end"
+    return cast

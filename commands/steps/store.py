@@ -1,0 +1,105 @@
+# ruff: noqa: S608  # names and literals go through `commands.steps.sql`
+"""Storing: a dataset's rows go to a destination outside, whole or not at all."""
+
+from commands.steps.job import Job, JobInput, Made, account, checked
+from commands.steps.ports import Draft, Engine, Mark, broken
+from commands.steps.sql import literal, quoted
+from domain.data.quality import CheckResult
+from domain.pipeline.rules import orderings
+from domain.pipeline.sinks import CsvSink, JsonlSink, ParquetSink, Sink
+from domain.pipeline.steps import Store
+from domain.run.events import StepOutcome
+from domain.run.ledger import status_of
+
+Checked = tuple[tuple[CheckResult, ...], tuple[str, ...]]
+
+
+def store(job: Job, step: Store) -> Made:
+    """Replace the destination's content by the input's rows.
+
+    A destination that this very content was written to, and nobody touched since, stays as it is.
+    """
+    source = job.only_input()
+    if source.version.rows == 0 and not step.allow_empty:
+        raise broken(
+            "empty_output",
+            f"{source.version.dataset} has no rows, and would replace what is there",
+            where=f"steps.{step.id}",
+            hint="set `allow_empty: true` on the step if that can be",
+        )
+    with job.bench.sinks.draft(job.filled(step.sink.path)) as draft:
+        key = job.key({"destination": draft.destination.name})
+        views = {source.name: source.path}
+        with job.bench.engines.open(views, (draft.path,)) as engine:
+            counted = StepOutcome(rows_in=source.version.rows)
+            results = checked(job, engine, quoted(source.name), step.checks, counted)
+            schema = engine.columns(f"from {quoted(source.name)}")
+            mark = draft.unchanged(key) or _write(job, step, engine, draft, key)
+        outcome = _outcome(source, draft, mark, results)
+    return Made(outcome=outcome, edges=job.edges({source.name: schema}))
+
+
+def _write(job: Job, step: Store, engine: Engine, draft: Draft, key: str) -> Mark:
+    source = job.only_input()
+    order = ", ".join(
+        f"{quoted(one.column)} {'desc' if one.descending else 'asc'} nulls last"
+        for one in orderings(step.order_by)
+    )
+    query = f"select * from {quoted(source.name)}" + (f" order by {order}" if order else "")
+    engine.save(query, draft.path, sink=step.sink)
+    seen = engine.rows(f"select count(*) from {_read_back(step.sink, draft.path)}")[0][0]
+    rows = seen if isinstance(seen, int) else -1
+    if rows != source.version.rows:
+        raise broken(
+            "ledger_unbalanced",
+            f"{source.version.rows} rows went in, {rows} can be read from the destination",
+            where=draft.destination.name,
+        )
+    work = job.work
+    mark = Mark(
+        pipeline=work.pipeline,
+        step=work.step,
+        run=work.run,
+        run_time=work.run_time,
+        key=key,
+        rows=rows,
+    )
+    return draft.publish(mark)
+
+
+def _read_back(sink: Sink, path: str) -> str:
+    """The written file as a relation, read as text where it is text."""
+    place = literal(path)
+    match sink:
+        case ParquetSink():
+            return f"read_parquet({place})"
+        case CsvSink(path=name, delimiter=delimiter, header=header):
+            return (
+                f"read_csv({place}, all_varchar = true, header = {str(header).lower()}, "
+                f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', "
+                f"null_padding = false, compression = {_compression(name)})"
+            )
+        case JsonlSink(path=name):
+            return (
+                f"read_json_objects({place}, format = 'newline_delimited', "
+                f"compression = {_compression(name)})"
+            )
+
+
+def _compression(path: str) -> str:
+    return "'gzip'" if path.endswith(".gz") else "'none'"
+
+
+def _outcome(source: JobInput, draft: Draft, mark: Mark, results: Checked) -> StepOutcome:
+    inputs = (account(source, reached=mark.rows, filtered=0),)
+    return StepOutcome(
+        inputs=inputs,
+        output=source.version,
+        rows_in=source.version.rows,
+        rows_out=mark.rows,
+        rows_filtered=0,
+        ledger=status_of(inputs),
+        checks=results[0],
+        destination=draft.destination,
+        warnings=results[1],
+    )

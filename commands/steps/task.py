@@ -1,0 +1,112 @@
+"""What a worker's process does with one step, from its words to its report."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from commands.steps.check import check
+from commands.steps.clean import clean
+from commands.steps.ingest import ingest
+from commands.steps.job import Job, Made, inputs_for
+from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
+from commands.steps.store import store
+from commands.steps.transform import transform
+from domain.pipeline.spec import PipelineSpec
+from domain.pipeline.steps import Check, Clean, Ingest, Store, Transform
+from domain.run.commands import Failed, Succeeded
+from domain.run.events import StepOutcome
+
+
+def carry_out(
+    work: StepWork, spec: PipelineSpec, files: Mapping[str, str], bench: Workbench
+) -> Succeeded | Failed:
+    """Do the work of one step and say what came of it.
+
+    What this run has done before for the same step and content is not done again: its outcome is
+    found under its key, so a step that is handed out twice reports the same twice.
+    """
+    started = bench.stopwatch()
+    try:
+        step = spec.step(work.step)
+        inputs = inputs_for(work, step, bench)
+        job = Job(work=work, spec=spec, step=step, files=files, bench=bench, inputs=inputs)
+        if done := _done_before(job):
+            return done
+        made = _balanced(_make(job))
+        outcome = replace(made.outcome, seconds=bench.stopwatch() - started)
+        return _kept(job, replace(outcome, key=_key(job, made)), made)
+    except StepBroken as stopped:
+        counted = stopped.outcome
+        if counted is not None:
+            counted = replace(counted, seconds=bench.stopwatch() - started)
+        return Failed(error=stopped.error, outcome=counted)
+
+
+def _make(job: Job) -> Made:
+    step = job.step
+    match step:
+        case Ingest():
+            return ingest(job, step)
+        case Clean():
+            return clean(job, step)
+        case Transform():
+            return transform(job, step)
+        case Check():
+            return check(job, step)
+        case Store():
+            return store(job, step)
+
+
+def _done_before(job: Job) -> Succeeded | None:
+    # An ingest and a store depend on what lies outside, which their own work looks at.
+    if isinstance(job.step, Ingest | Store):
+        return None
+    kept = job.bench.artifacts.find(job.key())
+    if kept is None or not _is_own(job, kept):
+        return None
+    return Succeeded(outcome=kept.outcome, edges=kept.edges)
+
+
+def _key(job: Job, made: Made) -> str:
+    outside: dict[str, str] = {}
+    if made.outcome.source is not None:
+        outside["source"] = made.outcome.source.fingerprint
+    if made.outcome.destination is not None:
+        outside["destination"] = made.outcome.destination.name
+    return job.key(outside)
+
+
+def _kept(job: Job, outcome: StepOutcome, made: Made) -> Succeeded:
+    """Keep the outcome. Another worker of this run that was first is right; another run with the
+    same key keeps its place, and our own outcome is what we report."""
+    mine = Kept(run=job.work.run, step=job.work.step, outcome=outcome, edges=made.edges)
+    first = job.bench.artifacts.keep(outcome.key, mine)
+    if _is_own(job, first):
+        return Succeeded(outcome=first.outcome, edges=first.edges)
+    if _content(first.outcome) != _content(outcome):
+        warning = f"the same step on the same content gave other rows in run {first.run}"
+        outcome = replace(outcome, warnings=(*outcome.warnings, warning))
+    return Succeeded(outcome=outcome, edges=made.edges)
+
+
+def _content(outcome: StepOutcome) -> str:
+    return outcome.output.fingerprint if outcome.output else ""
+
+
+def _is_own(job: Job, kept: Kept) -> bool:
+    return kept.run == job.work.run and kept.step == job.work.step
+
+
+def _balanced(made: Made) -> Made:
+    outcome = made.outcome
+    if outcome.ledger == "unbalanced":
+        raise StepBroken(
+            broken(
+                "ledger_unbalanced",
+                f"{outcome.rows_in} rows went in, {outcome.rows_out} came out and "
+                f"{outcome.rows_filtered} were removed by rules",
+                hint="a condition that gives another answer each time, such as random(), does this",
+            ).error,
+            outcome,
+        )
+    return made
