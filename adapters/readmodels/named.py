@@ -1,0 +1,35 @@
+"""Named queries: the `.sql` files beside this one, each query behind its own name."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from domain.errors import Defect, NotFound
+
+_MARK = "-- name: "
+
+
+class NamedQueries:
+    """SQL by name. Arguments are bound as `:name`, never written into the text."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = dict(texts)
+
+    def text(self, name: str) -> str:
+        """The SQL of a query; raises `NotFound`."""
+        try:
+            return self._texts[name]
+        except KeyError:
+            raise NotFound(f"there is no query named {name!r}") from None
+
+
+def load() -> NamedQueries:
+    """All queries of the `.sql` files of this package."""
+    texts: dict[str, str] = {}
+    folder = files(__package__).joinpath("sql")
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        for part in file.read_text(encoding="utf-8").split(_MARK)[1:]:
+            name, _, text = part.partition("\n")
+            if name.strip() in texts:
+                raise Defect(f"two queries are named {name.strip()!r}")
+            texts[name.strip()] = text.strip().rstrip(";")
+    return NamedQueries(texts)

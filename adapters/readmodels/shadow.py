@@ -1,0 +1,123 @@
+"""A fold of the store beside a live view: plain functions for a database thread."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from adapters.readmodels import statements
+from adapters.readmodels.views import (
+    columns_of,
+    create,
+    known_view,
+    set_checkpoint,
+    transaction,
+)
+from domain.errors import Conflict
+from projections.ports import Checkpoint, Difference, Row, Table, Value
+
+
+class View(Struct, frozen=True):
+    """What is folded: a view's name, version and tables."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+
+
+def make(connection: sqlite3.Connection, view: View, schema: str) -> None:
+    """Empty tables in the schema of the shadow."""
+    for table in view.tables:
+        connection.execute(statements.create_table(table, schema))
+
+
+def live_checkpoint(connection: sqlite3.Connection, view: View, schema: str) -> Checkpoint | None:
+    """The checkpoint of the live view, if it is of this version."""
+    known = known_view(connection, view.name, schema)
+    return known.checkpoint if known and known.version == view.version else None
+
+
+def rows(connection: sqlite3.Connection, view: View, schema: str) -> int:
+    """How many rows all tables have."""
+    counts = [connection.execute(statements.count(t, schema)).fetchone() for t in view.tables]
+    return sum(int(count) for (count,) in counts)
+
+
+def copy_live(connection: sqlite3.Connection, view: View, schema: str) -> None:
+    """Copy checkpoint and tables of a view from the main schema into an empty one."""
+    name = statements.quote(schema)
+    connection.execute(f"DROP TABLE IF EXISTS {name}.view_checkpoints")
+    connection.execute(
+        f"CREATE TABLE {name}.view_checkpoints AS SELECT * FROM main.view_checkpoints"  # noqa: S608  # quoted
+    )
+    for table in view.tables:
+        connection.execute(statements.drop_table(table.name, schema))
+        if columns_of(connection, table):
+            found = statements.quote(table.name)
+            connection.execute(
+                f"CREATE TABLE {name}.{found} AS SELECT * FROM main.{found}"  # noqa: S608  # quoted
+            )
+
+
+def differences(
+    connection: sqlite3.Connection, view: View, schemas: tuple[str, str], limit: int
+) -> list[Difference]:
+    """Rows in which the expected schema and the found one are not alike."""
+    found: list[Difference] = []
+    for table in sorted(view.tables, key=lambda table: table.name):
+        found.extend(_unlike(connection, table, schemas, limit - len(found)))
+    return found
+
+
+def _unlike(
+    connection: sqlite3.Connection, table: Table, schemas: tuple[str, str], limit: int
+) -> Iterator[Difference]:
+    names = tuple(column.name for column in table.columns)
+    there = columns_of(connection, table, schemas[1])
+    if there != names:
+        yield Difference(
+            table=table.name,
+            key={},
+            expected={"columns": ", ".join(names)},
+            found={"columns": ", ".join(there)} if there else None,
+        )
+        return
+    for values in connection.execute(statements.compare(table, *schemas), (max(limit, 0),)):
+        yield _difference(table, names, values)
+
+
+def _difference(table: Table, names: Sequence[str], values: Sequence[Value]) -> Difference:
+    expected: Row | None = dict(zip(names, values[2 : 2 + len(names)], strict=True))
+    found: Row | None = dict(zip(names, values[2 + len(names) :], strict=True))
+    if not values[0]:
+        expected = None
+    if not values[1]:
+        found = None
+    row = expected or found or {}
+    return Difference(
+        table=table.name,
+        key={column: row[column] for column in table.key},
+        expected=expected,
+        found=found,
+    )
+
+
+def replace_live(
+    connection: sqlite3.Connection, view: View, schema: str, checkpoint: Checkpoint
+) -> None:
+    """Put the tables of a schema in the place of the live ones, in one transaction.
+
+    Raises `Conflict` where the live view has come further.
+    """
+    with transaction(connection):
+        live = live_checkpoint(connection, view, "main")
+        if (
+            live is not None
+            and live.store_id == checkpoint.store_id
+            and live.position > checkpoint.position
+        ):
+            raise Conflict(f"view {view.name}", checkpoint.position)
+        create(connection, view.name, view.version, view.tables)
+        for table in view.tables:
+            connection.execute(statements.copy(table, schema))
+        set_checkpoint(connection, view.name, checkpoint)

@@ -1,0 +1,218 @@
+"""Tables of views inside one SQLite database: plain functions for the database's own thread."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from adapters.readmodels import statements
+from domain.errors import Conflict, Defect, Failure, StorageFull, Unavailable
+from projections.ports import Add, Change, Checkpoint, Delete, Put, Table, Value
+
+_PREPARE = """
+CREATE TABLE IF NOT EXISTS view_checkpoints (
+    view TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    tables TEXT NOT NULL,
+    store_id TEXT,
+    position INTEGER,
+    event_id TEXT,
+    events INTEGER,
+    digest TEXT
+)
+"""
+
+Parameters = tuple[Value, ...]
+
+
+class Known(Struct, frozen=True):
+    """A view as the database has it; without a checkpoint as long as it is empty."""
+
+    version: int
+    tables: tuple[Table, ...]
+    checkpoint: Checkpoint | None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of SQLite as those that ports promise."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise _failure(error) from error
+    except sqlite3.DatabaseError as error:
+        raise _failure(error) from error
+
+
+def _failure(error: sqlite3.DatabaseError) -> Failure | Defect:
+    # The low byte of SQLite's code is the kind of error, the rest tells it in detail.
+    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return StorageFull(f"no space is left for the views: {error}")
+        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISUSE:
+            return Defect(f"a statement on the views failed: {error}")
+        case _:
+            return Unavailable(
+                f"the views cannot be read or written: {error}",
+                hint="views can be deleted: they are made again from the event store",
+            )
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Everything inside is done, or nothing is."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the table of checkpoints in a new database."""
+    connection.execute(_PREPARE)
+
+
+def known_view(connection: sqlite3.Connection, view: str, schema: str = "main") -> Known | None:
+    """What the database knows of a view."""
+    row = connection.execute(
+        "SELECT version, tables, store_id, position, event_id, events, digest"  # noqa: S608  # quoted
+        f" FROM {statements.quote(schema)}.view_checkpoints WHERE view = ?",
+        (view,),
+    ).fetchone()
+    if row is None:
+        return None
+    version, tables, store_id, position, event_id, events, digest = row
+    checkpoint = None
+    if position is not None:
+        checkpoint = Checkpoint(
+            store_id=UUID(store_id),
+            position=position,
+            event_id=UUID(event_id) if event_id else None,
+            events=events,
+            digest=digest,
+        )
+    return Known(version, msgspec.json.decode(tables, type=tuple[Table, ...]), checkpoint)
+
+
+def is_whole(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
+    """Whether each table is there with its columns."""
+    return all(columns_of(connection, table) == _names(table) for table in tables)
+
+
+def columns_of(
+    connection: sqlite3.Connection, table: Table, schema: str = "main"
+) -> tuple[str, ...]:
+    """The columns that a table has in the database; none where it is missing."""
+    rows = connection.execute(
+        "SELECT name FROM pragma_table_info(?, ?) ORDER BY cid", (table.name, schema)
+    )
+    return tuple(name for (name,) in rows)
+
+
+def _names(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.columns)
+
+
+def create(
+    connection: sqlite3.Connection, view: str, version: int, tables: Sequence[Table]
+) -> None:
+    """Make a view's tables anew inside a transaction, with indexes, without a checkpoint."""
+    before = known_view(connection, view)
+    old = [table.name for table in before.tables] if before else []
+    for name in dict.fromkeys([*old, *(table.name for table in tables)]):
+        connection.execute(statements.drop_table(name))
+    for table in tables:
+        connection.execute(statements.create_table(table))
+        for index in statements.create_indexes(table):
+            connection.execute(index)
+    connection.execute("DELETE FROM view_checkpoints WHERE view = ?", (view,))
+    connection.execute(
+        "INSERT INTO view_checkpoints (view, version, tables) VALUES (?, ?, ?)",
+        (view, version, msgspec.json.encode(tables).decode()),
+    )
+
+
+def set_checkpoint(connection: sqlite3.Connection, view: str, checkpoint: Checkpoint) -> None:
+    """Write a view's checkpoint, whatever it was before."""
+    connection.execute(
+        "UPDATE view_checkpoints SET store_id = ?, position = ?, event_id = ?, events = ?,"
+        " digest = ? WHERE view = ?",
+        (*_checkpoint_values(checkpoint), view),
+    )
+
+
+def move_checkpoint(
+    connection: sqlite3.Connection, view: str, expected: Checkpoint | None, checkpoint: Checkpoint
+) -> None:
+    """Write a view's checkpoint if it is at `expected`; raises `Conflict`."""
+    known = known_view(connection, view)
+    at = known.checkpoint if known else None
+    if known is None or at != expected:
+        raise Conflict(f"view {view}", expected.position if expected else 0)
+    set_checkpoint(connection, view, checkpoint)
+
+
+def _checkpoint_values(checkpoint: Checkpoint) -> Parameters:
+    return (
+        str(checkpoint.store_id),
+        checkpoint.position,
+        str(checkpoint.event_id) if checkpoint.event_id else None,
+        checkpoint.events,
+        checkpoint.digest,
+    )
+
+
+class Writer:
+    """Applies changes to the tables of one view in one schema; keeps its SQL text."""
+
+    def __init__(self, tables: Sequence[Table], schema: str = "main") -> None:
+        self._tables = {table.name: table for table in tables}
+        self._schema = schema
+        self._statements: dict[_Shape, str] = {}
+
+    def apply(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
+        """Apply changes in order, neighbours of the same shape in bulk."""
+        for shape, group in groupby(changes, key=_shape):
+            statement = self._statements.get(shape)
+            if statement is None:
+                statement = self._statements[shape] = self._statement(shape)
+            connection.executemany(statement, map(_parameters, group))
+
+    def _statement(self, shape: "_Shape") -> str:
+        kind, name, columns = shape
+        table = self._tables.get(name)
+        if table is None or not set(columns) <= {column.name for column in table.columns}:
+            raise Defect(f"a view has no table {name!r} with columns {', '.join(columns)}")
+        if kind is Delete:
+            return statements.delete(table, table.key, self._schema)
+        make: Callable[[Table, Sequence[str], str], str] = (
+            statements.put if kind is Put else statements.add if kind is Add else statements.delete
+        )
+        return make(table, columns, self._schema)
+
+
+_Shape = tuple[type[Change], str, tuple[str, ...]]
+
+
+def _shape(change: Change) -> _Shape:
+    if isinstance(change, Delete):
+        return Delete, change.table, ()
+    columns: Mapping[str, Value] = change.amounts if isinstance(change, Add) else change.values
+    return type(change), change.table, tuple(columns)
+
+
+def _parameters(change: Change) -> Parameters:
+    if isinstance(change, Put):
+        return (*change.key, *change.values.values())
+    if isinstance(change, Delete):
+        return change.key
+    if isinstance(change, Add):
+        return (*change.key, *change.amounts.values())
+    return tuple(change.values.values())

@@ -1,0 +1,256 @@
+"""Histories as the aggregates decide them: every event that a view can meet, always the same ids."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec import Raw
+
+from domain.catalog import CATALOG
+from domain.data.dataset import DatasetVersion, OuterDataset
+from domain.data.lineage import ColumnEdge
+from domain.data.quality import CheckResult, RuleCount
+from domain.decider import Decider, fold
+from domain.envelope import EventEnvelope, Metadata
+from domain.ids import StreamId, pipeline_stream, run_stream
+from domain.pipeline.aggregate import PIPELINE
+from domain.pipeline.commands import RegisterPipeline
+from domain.pipeline.events import Definition
+from domain.record import Recorded, to_state
+from domain.run.aggregate import RUN
+from domain.run.commands import ClaimStep, Failed, ReportStep, StartRun, Succeeded
+from domain.run.events import PlannedStep, StepError, StepOutcome
+from domain.run.ledger import InputLedger
+from domain.run.retry import RetryPolicy
+
+EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+COLUMNS = ("carrier", "month", "arr_delay", "dep_time", "arr_time", "origin", "tailnum", "flight")
+
+PLAN = (
+    PlannedStep(id="raw", kind="ingest"),
+    PlannedStep(id="flown", kind="clean", inputs=("raw",), retry=RetryPolicy(attempts=2)),
+    PlannedStep(id="delays", kind="transform", inputs=("flown",)),
+    PlannedStep(id="checked", kind="check", inputs=("delays",)),
+    PlannedStep(id="published", kind="store", inputs=("checked",)),
+)
+
+
+class History:
+    """A growing log. Time moves a second with each command, ids count up."""
+
+    def __init__(self) -> None:
+        self.records: list[Recorded] = []
+        self._states: dict[StreamId, Any] = {}
+        self._versions: dict[StreamId, int] = {}
+        self._ids = 0
+        self._at = EPOCH
+
+    def new_id(self) -> UUID:
+        """Another id, in the order of the calls."""
+        self._ids += 1
+        return UUID(int=0x0195_0000_0000_7000_8000_0000_0000_0000 + (self._ids << 64) + self._ids)
+
+    def send(self, stream: StreamId, command: Any, principal: str = "cli:ada") -> Sequence[Any]:
+        """Decide a command and record its events, which are returned."""
+        decider: Decider[Any, Any, Any] = PIPELINE if stream.category == "pipeline" else RUN
+        self._at += timedelta(seconds=1)
+        state = self._states.get(stream, decider.initial)
+        events = decider.decide(state, command, self._at)
+        self._states[stream] = fold(decider, state, events)
+        meta = self._metadata(command, principal)
+        for event in events:
+            self._record(stream, event, meta)
+        return events
+
+    def _metadata(self, command: object, principal: str) -> Metadata:
+        id_ = self.new_id()
+        return Metadata(
+            command_id=id_,
+            command_type=type(command).__name__,
+            payload_hash="0" * 64,
+            correlation_id=id_,
+            causation_id=id_,
+            principal=principal,
+            traceparent=f"00-{TRACE}-b7ad6b7169203331-01",
+        )
+
+    def _record(self, stream: StreamId, event: object, meta: Metadata) -> None:
+        version = self._versions[stream] = self._versions.get(stream, 0) + 1
+        tag = CATALOG.tag_of(event)
+        envelope = EventEnvelope(
+            event_id=self.new_id(),
+            stream=stream,
+            version=version,
+            tag=tag,
+            recorded_at=self._at,
+            metadata=meta,
+            data=event,
+        )
+        self.records.append(
+            Recorded(
+                position=len(self.records) + 1,
+                previous=len(self.records),
+                event_id=envelope.event_id,
+                stream=stream,
+                version=version,
+                tag=tag,
+                state=to_state(envelope),
+            )
+        )
+
+    def register(self, pipeline: str, revision: str = "a", *, draft: bool = False) -> None:
+        """Give a pipeline a definition."""
+        spec = Raw(f'{{"pipeline":"{pipeline}","description":"about {pipeline}"}}'.encode())
+        definition = Definition(bundle=revision * 64, spec=spec)
+        command = RegisterPipeline(pipeline=pipeline, definition=definition, draft=draft)
+        self.send(pipeline_stream(pipeline), command)
+
+    def start(self, pipeline: str = "flights", **more: Any) -> StreamId:
+        """Start a run of five steps."""
+        stream = run_stream(self.new_id())
+        start = StartRun(
+            pipeline=pipeline,
+            revision=1,
+            bundle="a" * 64,
+            draft=False,
+            root="/data",
+            params={"min_month": 1},
+            plan=PLAN,
+            parallel=8,
+            **more,
+        )
+        self.send(stream, start)
+        return stream
+
+    def claim(self, run: StreamId, step: str, attempt: int = 1) -> None:
+        """Let a worker claim a step."""
+        self.send(run, ClaimStep(step=step, attempt=attempt, worker="worker:1"), "worker:1")
+
+    def succeed(self, run: StreamId, step: str, *, attempt: int = 1, lease: int = 1) -> None:
+        """Report what a step of the plan does."""
+        pipeline = self._states[run].facts.pipeline
+        done = Succeeded(
+            outcome=outcome(pipeline, step, run.id.hex[:8]), edges=edges(step), log=f"{step}.log"
+        )
+        report = ReportStep(step=step, attempt=attempt, lease=lease, outcome=done)
+        self.send(run, report, "worker:1")
+
+    def fail(
+        self, run: StreamId, step: str, *, attempt: int = 1, lease: int = 1, retryable: bool = False
+    ) -> None:
+        """Report that a step did not succeed."""
+        error = StepError(
+            code="sql_error",
+            message="no such column",
+            where="flights.yaml:14",
+            hint="did you mean arr_delay?",
+            retryable=retryable,
+        )
+        report = ReportStep(
+            step=step, attempt=attempt, lease=lease, outcome=Failed(error=error, log="x.log")
+        )
+        self.send(run, report, "worker:1")
+
+    def complete(self, pipeline: str = "flights") -> StreamId:
+        """A run from start to end."""
+        run = self.start(pipeline)
+        for step in PLAN:
+            self.claim(run, step.id)
+            self.succeed(run, step.id)
+        return run
+
+
+def outcome(pipeline: str, step: str, mark: str) -> StepOutcome:
+    """What each step of the plan proves."""
+    versions = {
+        "raw": ("raw", 336_776),
+        "flown": ("flown", 327_346),
+        "delays": ("delays", 185),
+        "checked": ("delays", 185),
+    }
+    before = {"flown": "raw", "delays": "flown", "checked": "delays", "published": "checked"}
+    inputs = _ledger(pipeline, versions[before[step]], mark) if step in before else ()
+    output = None
+    if step in versions:
+        name, rows = versions[step]
+        output = DatasetVersion(
+            dataset=f"{pipeline}.{name}",
+            fingerprint=_fingerprint(name, mark),
+            rows=rows,
+            bytes=rows * 100,
+        )
+    return StepOutcome(
+        key=_fingerprint("key", step),
+        inputs=inputs,
+        output=output,
+        rows_in=inputs[0].rows_in if inputs else 336_776,
+        rows_out=output.rows if output else 185,
+        ledger="unproven" if inputs else "none",
+        counts=(RuleCount(rule="drop_nulls(dep_time)", rows=9_430),) if step == "flown" else (),
+        checks=(CheckResult(name="months", rule="range(month)", passed=True, failing_rows=0),)
+        if step == "checked"
+        else (),
+        source=OuterDataset(namespace="file", name="/data/flights.csv", fingerprint="5" * 64)
+        if step == "raw"
+        else None,
+        destination=OuterDataset(namespace="file", name="/out/delays.parquet", bytes=18_500)
+        if step == "published"
+        else None,
+        seconds=0.25,
+        warnings=("3 rows are late",) if step == "delays" else (),
+    )
+
+
+def _ledger(pipeline: str, version: tuple[str, int], mark: str) -> tuple[InputLedger, ...]:
+    name, rows = version
+    return (
+        InputLedger(
+            dataset=f"{pipeline}.{name}",
+            fingerprint=_fingerprint(name, mark),
+            rows_in=rows,
+            reached=rows,
+            filtered=0,
+        ),
+    )
+
+
+def _fingerprint(name: str, mark: str) -> str:
+    return (name.encode().hex() + mark).ljust(64, "0")[:64]
+
+
+def edges(step: str) -> tuple[ColumnEdge, ...]:
+    """Where the columns of each step of the plan come from."""
+    match step:
+        case "raw":
+            return tuple(ColumnEdge("flights", column, column) for column in COLUMNS)
+        case "flown":
+            return tuple(ColumnEdge("raw", column, column) for column in COLUMNS)
+        case "delays":
+            return (
+                ColumnEdge("flown", "carrier", "airline"),
+                ColumnEdge("flown", "month", "month"),
+                ColumnEdge("flown", "arr_delay", "delay"),
+                ColumnEdge("flown", "dep_time", "delay", "indirect"),
+            )
+        case "published":
+            return tuple(
+                ColumnEdge("checked", name, name) for name in ("airline", "month", "delay")
+            )
+        case _:
+            return ()
+
+
+def runs(count: int, *, at_once: int = 8) -> Iterator[Recorded]:
+    """The log of `count` five-step runs, several of them at the same time."""
+    history = History()
+    history.register("flights")
+    for first in range(0, count, at_once):
+        started = [history.start() for _ in range(min(at_once, count - first))]
+        for step in PLAN:
+            for run in started:
+                history.claim(run, step.id)
+            for run in started:
+                history.succeed(run, step.id)
+    yield from history.records
