@@ -1,0 +1,1 @@
+"""Pipeline files on disk: YAML, JSON and TOML into plain values, with the line of every path."""
