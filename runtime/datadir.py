@@ -136,7 +136,7 @@ class DataDir:
         Children that outlived a dead holder are ended first. Waits for a holder that only reads.
         Raises `Busy` where a service holds it, `Unavailable` where the folder cannot be used.
         """
-        self._make()
+        self.make()
         end = time.monotonic() + wait_seconds_max
         while True:
             descriptor = _try_lock(self.lock)
@@ -151,7 +151,8 @@ class DataDir:
                 raise Busy(self.path, holder)
             time.sleep(_POLL_SECONDS)
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the folder, if it is not there yet. Raises `Unavailable`."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not (self.path / ".gitignore").exists():

@@ -24,7 +24,7 @@ def run(words: Sequence[str]) -> int:
     console = Console(quiet="--quiet" in words, colour="--no-color" not in words)
     if not words or words[0] in _HELP:
         return _help(console, words[1:])
-    from runtime.cli.guard import Guard  # noqa: PLC0415 - see above
+    from runtime.cli.guard import Guard
 
     guard = Guard(console, words)
     with guard:
@@ -42,8 +42,8 @@ def _help(console: Console, words: Sequence[str]) -> int:
 
 
 def _run(console: Console, words: Sequence[str]) -> int:
-    from runtime.cli.exits import Usage  # noqa: PLC0415 - see above
-    from runtime.cli.parsing import did_you_mean, parse  # noqa: PLC0415
+    from runtime.cli.exits import Usage
+    from runtime.cli.parsing import did_you_mean, parse
 
     name, rest = words[0], words[1:]
     if name == "--version":
@@ -62,13 +62,13 @@ def _run(console: Console, words: Sequence[str]) -> int:
     except Usage as error:
         hint = error.hint or f"`headwater {name} --help` tells more"
         raise Usage(f"{name}: {error.message}", hint=hint) from None
-    import anyio  # noqa: PLC0415
+    import anyio
 
     return int(anyio.run(command.execute, console))
 
 
 def _load(entry: Entry) -> "type[Command]":
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     module, _, name = entry.place.partition(":")
     kind: type[Command] = getattr(import_module(f"runtime.cli.{module}"), name)

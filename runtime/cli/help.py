@@ -31,7 +31,7 @@ def overview(console: Console) -> str:
 
 def command_help(console: Console, entry: Entry, kind: "type[Command]") -> str:
     """The help of one command."""
-    from runtime.cli.parsing import Command, fields_of  # noqa: PLC0415 - see above
+    from runtime.cli.parsing import Command, fields_of
 
     fields = fields_of(kind)
     common = Command.__struct_fields__

@@ -1,8 +1,10 @@
 """The way to a data directory: join who holds it, host a service, or look for a moment."""
 
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from domain.errors import NotFound, TimedOut, Unavailable
 from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Usage
+from runtime.cli.interrupts import second_interrupt_stops
 from runtime.cli.parsing import Command
 from runtime.cli.words import plural
 from runtime.datadir import Busy, DataDir, Held, Holder, Role
@@ -22,9 +25,21 @@ from runtime.settings import Settings, Sourced, load
 ready_seconds_max = 15.0
 """For a holder that is still starting: it may have much to recover."""
 
+_HEADWATER = (sys.executable, "-P", "-m", "runtime")
 _POLL_SECONDS = 0.02
 _HUSH_SECONDS = 0.5
 _RUNS_SHOWN = 3
+
+
+class Serving:
+    """A session with somebody who does the work."""
+
+    def __init__(self, session: Session, *, hosting: bool = False) -> None:
+        self.session = session
+        self.hosting = hosting
+        """Whether that is this very process."""
+        self.leaving = False
+        """Set it to end the service at once, with runs still open."""
 
 
 class Way:
@@ -68,25 +83,33 @@ class Way:
                 yield session
 
     @asynccontextmanager
-    async def serving(self, console: Console) -> AsyncIterator[tuple[Session, bool]]:
-        """For work: joined, or a service of our own for as long as it is needed.
-
-        Yields the session, and whether this process hosts the service.
-        """
+    async def serving(self, console: Console) -> AsyncIterator["Serving"]:
+        """For work: joined, or a service of our own for as long as it is needed."""
         taken = await self._take("run")
         if isinstance(taken, Holder):
             async with self.joined(taken) as session:
-                yield session, False
+                yield Serving(session)
             return
-        async with hosted(console, self.settings, taken) as service:
-            async with wiring.connect_client(self.settings, self.datadir) as session:
-                yield session, True
-            await _idle(console, service)
+        with ExitStack() as winding_up:
+            async with hosted(console, self.settings, taken) as service:
+                async with wiring.connect_client(self.settings, self.datadir) as session:
+                    serving = Serving(session, hosting=True)
+                    yield serving
+                winding_up.enter_context(second_interrupt_stops(console))
+                if not serving.leaving:
+                    await _idle(console, service)
+
+    @asynccontextmanager
+    async def detached(self) -> AsyncIterator["Serving"]:
+        """For work that goes on behind us: joined, where needed to a service started for it."""
+        holder = await self.holder() or await start_behind(self)
+        async with self.joined(holder) as session:
+            yield Serving(session)
 
     @asynccontextmanager
     async def joined(self, holder: Holder | None = None) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
-        holder = holder or await self._serving()
+        holder = holder or await self.holder()
         if holder is None:
             raise Unavailable(
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
@@ -103,7 +126,8 @@ class Way:
                 raise
             return busy.holder
 
-    async def _serving(self) -> Holder | None:
+    async def holder(self) -> Holder | None:
+        """The service that holds the data directory, ready or not."""
         holder = await to_thread.run_sync(self.datadir.holder)
         return holder if holder is not None and holder.role != "read" else None
 
@@ -136,6 +160,28 @@ async def hosted(console: Console, settings: Settings, held: Held) -> AsyncItera
             finally:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(partial(held.say, ready=False))
+
+
+async def start_behind(way: Way) -> Holder:
+    """A service in the background that ends when there is nothing left to do."""
+    way.datadir.make()
+    flags = [f"--set={name}={value}" for name, value in way.flags.items() if name != "data"]
+    log = way.datadir.path / "service.log"
+    with log.open("ab") as output:
+        process = await anyio.open_process(
+            [*_HEADWATER, "up", "--until-idle", f"--data={way.datadir.path}", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    with anyio.move_on_after(ready_seconds_max):
+        while process.returncode is None:
+            holder = await way.holder()
+            if holder is not None:
+                return holder
+            await anyio.sleep(_POLL_SECONDS)
+    raise Unavailable("the service could not be started", hint=f"{log} says why")
 
 
 async def _idle(console: Console, service: Service) -> None:

@@ -36,20 +36,22 @@ def key(name: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def render(
-    console: Console, columns: Sequence[Column], items: Sequence[Mapping[str, Any]]
+    console: Console,
+    columns: Sequence[Column],
+    items: Sequence[Mapping[str, Any]],
+    *,
+    err: bool = False,
 ) -> list[str]:
-    """The lines of a table. Only a terminal's width cuts anything."""
+    """The lines of a table for stdout, or stderr. Only a terminal's width cuts anything."""
     cells = [[printable(column.text(item)) for column in columns] for item in items]
     widths = [
         max([width(column.title), *(width(row[place]) for row in cells)])
         for place, column in enumerate(columns)
     ]
-    if console.out.isatty():
+    if (console.err if err else console.out).isatty():
         _narrow(widths, columns, console.width)
-    head = [column.title.upper() for column in columns]
-    lines = [_line(console, columns, widths, head, heading=True)]
-    lines += [_line(console, columns, widths, row) for row in cells]
-    return lines
+    painter = _Painter(console, columns, widths, err)
+    return [painter.head(), *(painter.line(row) for row in cells)]
 
 
 def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> None:
@@ -65,26 +67,38 @@ def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> None:
         widths[max(able, key=lambda place: widths[place])] -= 1
 
 
-def _line(
-    console: Console,
-    columns: Sequence[Column],
-    widths: Sequence[int],
-    row: Sequence[str],
-    *,
-    heading: bool = False,
-) -> str:
-    parts = []
-    for column, columns_wide, cell in zip(columns, widths, row, strict=True):
-        text = clip(cell, columns_wide)
-        padding = " " * (columns_wide - width(text))
-        styled = console.styled(text, *_styles(column, cell, heading=heading))
-        parts.append(padding + styled if column.right else styled + padding)
-    return (" " * _GAP).join(parts).rstrip()
+class _Painter:
+    """Draws one line after the other."""
+
+    def __init__(
+        self, console: Console, columns: Sequence[Column], widths: Sequence[int], err: bool
+    ) -> None:
+        self._console = console
+        self._columns = columns
+        self._widths = widths
+        self._err = err
+
+    def head(self) -> str:
+        """The titles."""
+        titles = [column.title.upper() for column in self._columns]
+        return self._join(titles, [("dim",)] * len(titles))
+
+    def line(self, row: Sequence[str]) -> str:
+        """The cells of an item."""
+        pairs = zip(self._columns, row, strict=True)
+        return self._join(row, [_styles(column, cell) for column, cell in pairs])
+
+    def _join(self, row: Sequence[str], styles: Sequence[tuple[Style, ...]]) -> str:
+        parts = []
+        for place, (cell, style) in enumerate(zip(row, styles, strict=True)):
+            text = clip(cell, self._widths[place])
+            padding = " " * (self._widths[place] - width(text))
+            styled = self._console.styled(text, *style, err=self._err)
+            parts.append(padding + styled if self._columns[place].right else styled + padding)
+        return (" " * _GAP).join(parts).rstrip()
 
 
-def _styles(column: Column, cell: str, *, heading: bool) -> tuple[Style, ...]:
-    if heading:
-        return ("dim",)
+def _styles(column: Column, cell: str) -> tuple[Style, ...]:
     if column.is_status:
         return (STATUS_STYLES[cell],) if cell in STATUS_STYLES else ()
     return (column.style,) if column.style else ()

@@ -60,6 +60,15 @@ def size(value: int | None) -> str:
     return ""
 
 
+def rate(value: float) -> str:
+    """`950`, `12.3 k`, `1.2 M`."""
+    for unit in ("", " k", " M"):
+        if value < _step:
+            return f"{value:.0f}" if not unit else f"{value:.1f}{unit}"
+        value /= _step
+    return f"{value:.1f} G"
+
+
 def seconds(value: float | None) -> str:
     """`12 ms`, `1.24 s`, `3 min 5 s`, `2 h 10 min`."""
     if value is None:
@@ -106,7 +115,7 @@ def scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < 1e15 else repr(value) 
+        return f"{value:.6g}" if abs(value) < 1e15 else repr(value)
     return str(value)
 
 

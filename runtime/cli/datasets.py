@@ -1,0 +1,132 @@
+"""datasets, data."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from anyio import to_thread
+from msgspec import Meta
+
+from domain.errors import NotFound
+from runtime import wiring
+from runtime.cli import words
+from runtime.cli.console import Console
+from runtime.cli.exits import Exit
+from runtime.cli.output import print_csv, print_document, print_line, print_list
+from runtime.cli.parsing import Argument, Listing, Option
+from runtime.cli.sessions import Way
+from runtime.cli.table import Column, key, render
+from runtime.session import Rows, Session
+
+COLUMNS = (
+    Column(title="dataset", text=key("dataset"), gives_way=True),
+    Column(title="rows", text=lambda item: words.count(item.get("rows")), right=True),
+    Column(title="size", text=lambda item: words.size(item.get("bytes")), right=True),
+    Column(title="made", text=lambda item: words.moment(item.get("recorded_at")), style="dim"),
+    Column(title="fingerprint", text=lambda item: str(item.get("fingerprint") or "")[:12]),
+)
+
+_NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
+
+
+class Datasets(Listing):
+    """List datasets with their newest version."""
+
+    examples: ClassVar = (("headwater datasets", "what there is, and how much of it"),)
+
+    limit: Annotated[int, Meta(ge=1, le=1000), Option("at most so many", "N")] = 100
+
+    async def execute(self, console: Console) -> Exit:
+        """Ask the lineage view."""
+        async with Way(self).reading() as session:
+            found = await session.query("lineage.datasets", {"limit": self.limit})
+        nothing = "No datasets yet. Make some: headwater run FILE"
+        print_list(console, self.form, found, COLUMNS, nothing=nothing)
+        return Exit.DONE
+
+
+class Data(Listing):
+    """Print rows of a dataset.
+
+    SQL sees the rows as the table "data", and nothing else on this machine.
+    """
+
+    examples: ClassVar = (
+        ("headwater data flights.punctuality", "its first rows"),
+        (
+            'headwater data flights.punctuality --sql "from data order by arr_delay desc"',
+            "asked with SQL",
+        ),
+        ("headwater data flights.punctuality --limit 100000 -o csv > p.csv", "for a spreadsheet"),
+        ("headwater data flights.flown --run RUN", "as one run made it"),
+    )
+
+    dataset: Annotated[str, Argument("DATASET", "name such as flights.punctuality")]
+    sql: Annotated[str, Option("a query on the table data", "QUERY")] = ""
+    run: Annotated[str, Option("the version that this run made or took over", "RUN")] = ""
+    limit: Annotated[int, Meta(ge=1, le=10_000_000), Option("at most so many rows", "N")] = 20
+
+    async def execute(self, console: Console) -> Exit:
+        """Find the version, then read its file."""
+        way = Way(self)
+        async with way.reading() as session:
+            version = await self._version(session)
+        path = way.datadir.dataset(str(version["fingerprint"]))
+        if not path.is_file():
+            raise NotFound(
+                f"the rows of {version['dataset']} are not kept on this machine",
+                hint=f"version {str(version['fingerprint'])[:12]}; run its pipeline again",
+            )
+        rows = await to_thread.run_sync(wiring.read_rows, path, self.sql, self.limit)
+        self._print(console, rows, version)
+        return Exit.DONE
+
+    async def _version(self, session: Session) -> Mapping[str, Any]:
+        if not self.run:
+            found = await session.query("lineage.dataset", {"dataset": self.dataset})
+            return {"dataset": self.dataset, **found}
+        run = await session.query("monitoring.run", {"run": self.run})
+        for step in run["steps"]:
+            output = step.get("output")
+            if output and self.dataset in (output["dataset"], step["id"]):
+                return {**output, "position": run["position"]}
+        raise NotFound(f"run {self.run} has made no dataset {self.dataset!r}")
+
+    def _print(self, console: Console, rows: Rows, version: Mapping[str, Any]) -> None:
+        items = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+        match self.form:
+            case "json":
+                more = None if not rows.more else str(len(items))
+                told = {"dataset": version["dataset"], "fingerprint": version["fingerprint"]}
+                listed = {"items": items, "next": more, "position": version["position"]}
+                print_document(console, {**told, **listed})
+            case "jsonl":
+                for item in items:
+                    print_line(console, item)
+            case "csv":
+                print_csv(console, items, rows.columns)
+            case _:
+                for line in render(console, _columns(rows), items):
+                    console.print(line)
+                total = version.get("rows")
+                of = f" of {total:,}" if total is not None and not self.sql else ""
+                note = f"{words.plural(len(items), 'row')}{of}" + (
+                    "; more with --limit" if rows.more else ""
+                )
+                console.note(console.styled(note, "dim", err=True))
+
+
+def _columns(rows: Rows) -> tuple[Column, ...]:
+    return tuple(
+        Column(
+            title=name,
+            text=_cell(name),
+            right=any(kind.upper().startswith(number) for number in _NUMBERS)
+            or "INT" in kind.upper(),
+            gives_way=True,
+        )
+        for name, kind in zip(rows.columns, rows.types, strict=True)
+    )
+
+
+def _cell(name: str) -> Any:
+    return lambda item: words.scalar(item[name])
