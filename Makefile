@@ -1,41 +1,38 @@
-# Everything sets itself up from a bare clone: Python 3.11 or newer, pip and git are enough.
+# Everything sets itself up from a bare clone: Python 3.11 or newer with pip, and git, are enough.
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
-PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-.venv/ready: requirements.lock pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@uv=$$(command -v uv) || { $(BIN)/python -m pip install --quiet uv && uv=$(BIN)/uv; }; \
-	if [ -n "$$uv" ]; then \
-	  VIRTUAL_ENV=.venv $$uv pip install --quiet --require-hashes -r requirements.lock && \
-	  VIRTUAL_ENV=.venv $$uv pip install --quiet --no-deps --no-build-isolation -e . ; \
-	else \
-	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
-	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
-	fi
-	@touch $@
+.venv/ready: requirements.lock pyproject.toml .ci/setup
+	@echo 'setting up .venv …' >&2
+	@.ci/setup
 
 setup: .venv/ready ## install into .venv, from the lock file
+
+demo: .venv/ready ## the main job: a real pipeline on real data, and a worker killed on its way
+	@$(BIN)/python examples/demo.py
 
 test: .venv/ready ## all tests
 	$(BIN)/pytest
 
-check: .venv/ready ## format, lint, types, import contract, wheel
+check: .venv/ready ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m build --wheel --no-isolation --outdir build/wheel
 
-lock: ## write requirements.lock anew
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes \
+bench: .venv/ready ## figures beside plain baselines of the same run
+	$(BIN)/python -m benchmarks
+
+lock: .venv/ready ## write requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
 clean: ## remove what was made
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf examples/*/out examples/*/.headwater
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup test check lock clean
+.PHONY: help setup demo test check bench lock clean
