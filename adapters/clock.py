@@ -1,6 +1,7 @@
 """Time and ids from the operating system."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import randbits
 from threading import Lock
@@ -21,7 +22,8 @@ class SystemClock(Clock):
     milliseconds, so that they grow within one clock even when its time stands still or goes back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nanoseconds: Callable[[], int] = time.time_ns) -> None:
+        self._nanoseconds = nanoseconds
         self._lock = Lock()
         self._milliseconds = 0
         self._counter = 0
@@ -37,7 +39,7 @@ class SystemClock(Clock):
     def new_id(self) -> UUID:
         """A UUIDv7 behind all earlier ones of this clock."""
         with self._lock:
-            milliseconds, counter = self._next(time.time_ns() // 1_000_000)
+            milliseconds, counter = self._next(self._nanoseconds() // 1_000_000)
         return _uuid7(milliseconds, counter, randbits(_tail_bits))
 
     async def sleep(self, seconds: float) -> None:

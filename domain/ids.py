@@ -19,7 +19,7 @@ PIPELINES = UUID("5b4a5d0e-4f0c-5f0a-9a57-6d1c8a3f7e21")
 """The name space in which a pipeline's name becomes its stream's id."""
 
 
-class StreamId(Struct, frozen=True, order=True):
+class StreamId(Struct, frozen=True, order=True, gc=False):
     """One aggregate's stream, written `run/0193…`."""
 
     category: Category

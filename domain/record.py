@@ -32,7 +32,7 @@ class StoredState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: Raw
 
 
-class Recorded(Struct, frozen=True, kw_only=True):
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """A stored event as bytes, for carriers that need not understand it."""
 
     position: Position

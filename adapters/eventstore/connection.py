@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 
 from domain.errors import Malformed, StorageFull, Unavailable
 
@@ -77,8 +78,15 @@ class Connection:
 @asynccontextmanager
 async def connected(path: Path) -> AsyncIterator[Connection]:
     """A connection to the file in WAL mode, synced on each commit. Raises `Unavailable`."""
+    connection = aiosqlite.connect(path, timeout=lock_seconds_max, isolation_level=None)
     with translated():
-        connection = await aiosqlite.connect(path, timeout=lock_seconds_max, isolation_level=None)
+        try:
+            await connection
+        except BaseException:
+            # Its thread still has a last word for the event loop, which must hear it.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(connection._thread.join)
+            raise
     opened = Connection(connection)
     try:
         await opened.run(_configure)

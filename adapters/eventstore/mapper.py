@@ -130,9 +130,10 @@ def _event_ids(states: Sequence[bytes]) -> list[UUID]:
     # The id is the first field of the JSON that we write. JSON that others have written in
     # another order is read in full.
     if all(state.startswith(_id_head) for state in states):
+        joined = b'","'.join([state[_id_start:_id_end] for state in states])
         try:
-            return _uuids(state[_id_start:_id_end].decode("ascii") for state in states)
-        except (Malformed, UnicodeDecodeError):
+            return _ids.decode(b'["' + joined + b'"]')
+        except msgspec.MsgspecError:
             pass
     return [read_state(state).event_id for state in states]
 
