@@ -15,7 +15,8 @@ from domain.errors import Failure, NotFound, StorageFull, TimedOut, Unavailable
 api_seconds_max = 5.0
 """Until a request to JetStream is given up."""
 
-wrong_last_sequence = frozenset({10071, 10164})
+wrong_last = frozenset({10070, 10071, 10164})
+"""The fence: message id, sequence, and sequence again."""
 full_for_subject = 10077
 stream_exists = 10058
 not_found = frozenset({10014, 10037, 10059})

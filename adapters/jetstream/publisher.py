@@ -12,7 +12,7 @@ from adapters.jetstream.api import (
     StoredMessage,
     failure,
     stored,
-    wrong_last_sequence,
+    wrong_last,
 )
 from adapters.jetstream.connection import Connection, NobodyListens
 from adapters.jetstream.topology import Topology, ensure
@@ -32,7 +32,13 @@ publish_seconds_max = 5.0
 
 
 class JetStreamPublisher(EventPublisher):
-    """The sending end of the events stream. It wants a connection of its own."""
+    """The sending end of the events stream. It wants a connection of its own.
+
+    Messages are sent without waiting for each other, so one that is refused must take all behind it
+    along. The expected sequence alone does not: where one foreign message has come between, the
+    first is refused and the second finds just the sequence that it expects. So each also names the
+    message that must be before it.
+    """
 
     def __init__(self, connection: Connection, topology: Topology) -> None:
         self._api = JetStreamApi(connection)
@@ -74,11 +80,14 @@ class JetStreamPublisher(EventPublisher):
         answers: list[asyncio.Future[Msg]] = []
         try:
             for offset, event in enumerate(events):
+                fence = {"Nats-Expected-Last-Sequence": str(sequence + offset)}
+                if offset > 0:
+                    fence["Nats-Expected-Last-Msg-Id"] = message_id(events[offset - 1], epoch)
                 answers.append(
                     await self._api.start_publish(
                         self._topology.event_subject(event),
                         event.state,
-                        event_headers(event, epoch, sequence + offset),
+                        {**event_headers(event, epoch), **fence},
                     )
                 )
             async with asyncio.timeout(publish_seconds_max):
@@ -96,18 +105,22 @@ class JetStreamPublisher(EventPublisher):
     def _check(self, answer: Stored, sequence: int) -> None:
         """Raise unless the message went to the place right behind `sequence`."""
         if answer.error is not None:
-            if answer.error.err_code in wrong_last_sequence:
+            if answer.error.err_code in wrong_last:
                 raise Conflict(self._topology.events, sequence)
             raise failure(answer.error)
         if answer.duplicate or answer.seq != sequence + 1:
             raise Conflict(self._topology.events, sequence)
 
 
-def event_headers(event: Recorded, epoch: str, sequence: int) -> Mapping[str, str]:
+def message_id(event: Recorded, epoch: str) -> str:
+    """What JetStream knows a message by."""
+    return f"{epoch}:{event.position}"
+
+
+def event_headers(event: Recorded, epoch: str) -> dict[str, str]:
     """What travels beside an event's state."""
     headers = {
-        "Nats-Msg-Id": f"{epoch}:{event.position}",
-        "Nats-Expected-Last-Sequence": str(sequence),
+        "Nats-Msg-Id": message_id(event, epoch),
         "Headwater-Epoch": epoch,
         "Headwater-Position": str(event.position),
         "Headwater-Previous": str(event.previous),
