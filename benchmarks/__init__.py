@@ -1,0 +1,1 @@
+"""Figures beside plain baselines, measured in one run: `make bench`."""

@@ -1,0 +1,205 @@
+"""`make bench`: every figure beside a plain baseline of the same run."""
+
+import argparse
+import asyncio
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.bulk import PIPELINE, make_source, plain_script
+from benchmarks.refold import measure as measure_refold
+from benchmarks.report import Figure, median_seconds, table
+from benchmarks.service import (
+    HEADWATER,
+    client,
+    command,
+    environment,
+    make_project,
+    noop_pipeline,
+    run_once,
+    service,
+)
+
+FLIGHTS = Path(__file__).parent.parent / "examples/flights/data/flights.csv.gz"
+
+
+async def _runs(folder: Path) -> list[Figure]:
+    chain, wide = noop_pipeline(4, chain=True), noop_pipeline(199, chain=False)
+    files = {"steps.py": (folder / "steps.py").read_text()}
+    async with client(folder) as connection:
+        for spec in (chain, wide):
+            await command(
+                connection,
+                "pipeline.register",
+                {"spec": spec, "files": files, "root": str(folder)},
+            )
+        for _ in range(3):
+            await run_once(connection, chain["pipeline"])
+        small = [await run_once(connection, chain["pipeline"]) for _ in range(30)]
+        large = [await run_once(connection, wide["pipeline"]) for _ in range(3)]
+    return [
+        Figure(
+            what="5-step no-op run, p50",
+            value=statistics.median(small) * 1000,
+            unit="ms",
+            reach="≤ 60 ms",
+            method="30 runs one after another, command to run.completed on the bus",
+        ),
+        Figure(
+            what="200 no-op steps, 199 of them independent",
+            value=statistics.median(large),
+            unit="s",
+            reach="≤ 2 s",
+            method="median of 3",
+        ),
+    ]
+
+
+async def _commands(folder: Path, clients: int = 64, seconds: float = 5.0) -> Figure:
+    spec = noop_pipeline(1, chain=True)
+    files = {"steps.py": (folder / "steps.py").read_text()}
+    latencies: list[float] = []
+    async with client(folder) as connection:
+        for number in range(clients):
+            await command(
+                connection,
+                "pipeline.register",
+                {
+                    "spec": {**spec, "pipeline": f"p{number}"},
+                    "files": files,
+                    "root": str(folder),
+                },
+            )
+        end = time.perf_counter() + seconds
+
+        async def hammer(number: int) -> None:
+            verbs = ("pause", "resume")
+            turn = 0
+            while time.perf_counter() < end:
+                start = time.perf_counter()
+                await command(
+                    connection, f"pipeline.{verbs[turn % 2]}", {"pipeline": f"p{number}"}
+                )
+                latencies.append(time.perf_counter() - start)
+                turn += 1
+
+        begin = time.perf_counter()
+        await asyncio.gather(*(hammer(number) for number in range(clients)))
+        taken = time.perf_counter() - begin
+    p50 = statistics.median(latencies) * 1000
+    return Figure(
+        what="commands/s, 64 callers, SQLite FULL",
+        value=len(latencies) / taken,
+        unit="/s",
+        reach="≥ 5,000/s",
+        baseline=f"raw SQLite, one commit each: {_raw_sqlite(folder):,.0f}/s",
+        method=f"pause and resume of 64 pipelines over NATS for {seconds:.0f} s; p50 {p50:.1f} ms",
+    )
+
+
+def _raw_sqlite(folder: Path, events: int = 2000) -> float:
+    connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    connection.execute("create table events (id integer primary key, state blob)")
+    start = time.perf_counter()
+    for number in range(events):
+        connection.execute("insert into events values (?, ?)", (number, b"x" * 500))
+    taken = time.perf_counter() - start
+    connection.close()
+    return events / taken
+
+
+def _cold_start(folder: Path) -> Figure:
+    def once() -> None:
+        shutil.rmtree(folder / ".headwater", ignore_errors=True)
+        subprocess.run(
+            [HEADWATER, "run", "noop_chain_4.json", "--quiet"],
+            cwd=folder,
+            env=environment(),
+            check=True,
+            capture_output=True,
+        )
+
+    once()
+    bare = median_seconds(
+        lambda: subprocess.run(
+            [sys.executable, "-c", "import duckdb, pyarrow, nats"], env=environment(), check=True
+        ),
+        5,
+    )
+    return Figure(
+        what="nothing running → first run done",
+        value=median_seconds(once, 5),
+        unit="s",
+        reach="≤ 1.5 s",
+        baseline=f"a Python that imports duckdb, pyarrow and nats: {bare:.2f} s",
+        method="whole process, empty data directory, median of 5",
+    )
+
+
+def _bulk(folder: Path, rows: int) -> Figure:
+    source = make_source(folder, FLIGHTS, rows)
+    (folder / "bulk.yaml").write_text(PIPELINE.format(name=source.name))
+
+    def ours() -> None:
+        shutil.rmtree(folder / ".headwater", ignore_errors=True)
+        subprocess.run(
+            [HEADWATER, "run", "bulk.yaml", "--quiet"],
+            cwd=folder,
+            env=environment(),
+            check=True,
+            capture_output=True,
+        )
+
+    def plain() -> None:
+        plain_script(source, folder / "plain.parquet")
+
+    taken, script = [], []
+    for _ in range(3):
+        taken.append(median_seconds(ours, 1))
+        script.append(median_seconds(plain, 1))
+    ratio = statistics.median(a / b for a, b in zip(taken, script, strict=True))
+    return Figure(
+        what=f"{rows:,} rows, five steps",
+        value=statistics.median(taken),
+        unit="s",
+        reach="measured",
+        baseline=f"plain DuckDB script {statistics.median(script):.1f} s: {ratio:.2f}×",
+        method="in turn, median of 3; service start and every sync included",
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--events", type=int, default=500_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_project(folder)
+        figures = [_cold_start(folder)]
+        with service(folder):
+            figures += asyncio.run(_runs(folder))
+            figures.append(asyncio.run(_commands(folder)))
+        figures.append(
+            Figure(
+                what="refold of all views",
+                value=measure_refold(folder, options.events),
+                unit="events/s",
+                reach="≥ 150,000/s",
+                method=f"{options.events:,} events of 5-step runs, SQLite to SQLite",
+            )
+        )
+        figures.append(_bulk(folder, options.rows))
+    print(table(figures))
+
+
+if __name__ == "__main__":
+    main()
