@@ -208,6 +208,35 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
     principal: str
     traceparent: str | None = None
+    correlation_id: UUID | None = None
+    """Taken where the payload names none."""
+    causation_id: UUID | None = None
+    """The message that caused this command, where one did."""
+
+
+class LeaseState(Struct, frozen=True):
+    """What a worker should know of the lease it holds."""
+
+    open: bool
+    """False once another claim, a report or the run's end has closed it."""
+    cancelling: bool
+    """The run shall stop; the worker ends its step and reports `cancelled`."""
+
+
+class Leases(Protocol):
+    """Whether a worker's lease still counts."""
+
+    async def lease_state(self, run: UUID, step: str, attempt: int, lease: int) -> LeaseState:
+        """As of now. Raises `Unavailable`, `TimedOut`."""
+        ...
+
+
+class Definitions(Protocol):
+    """Definitions of all revisions that ever were."""
+
+    async def definition(self, pipeline: str, revision: int) -> Definition:
+        """Raises `NotFound`, `Unavailable`, `TimedOut`."""
+        ...
 
 
 class CommandSender(Protocol):

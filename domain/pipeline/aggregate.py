@@ -75,7 +75,9 @@ def evolve(state: PipelineState, event: PipelineEvent) -> PipelineState:
     match event:
         case PipelineRegistered() | PipelineRevised():
             revisions = _added(state, event)
-            return Paused(revisions, state.reason) if isinstance(state, Paused) else Active(revisions)
+            return (
+                Paused(revisions, state.reason) if isinstance(state, Paused) else Active(revisions)
+            )
         case PipelinePaused():
             return Paused(_revisions(state), event.reason)
         case PipelineResumed():
@@ -93,13 +95,17 @@ def decide(
             return _register(state, command)
         case PausePipeline():
             known = _known(state)
-            return () if isinstance(state, Paused) else (
-                PipelinePaused(pipeline=known.pipeline, reason=command.reason),
+            return (
+                ()
+                if isinstance(state, Paused)
+                else (PipelinePaused(pipeline=known.pipeline, reason=command.reason),)
             )
         case ResumePipeline():
             known = _known(state)
-            return () if isinstance(state, Active) else (
-                PipelineResumed(pipeline=known.pipeline, reason=command.reason),
+            return (
+                ()
+                if isinstance(state, Active)
+                else (PipelineResumed(pipeline=known.pipeline, reason=command.reason),)
             )
         case RetirePipeline():
             known = _known(state)
@@ -116,10 +122,7 @@ def runnable(state: PipelineState, revision: int | None) -> tuple[Revision, bool
 
     Raises `Rejection`.
     """
-    known = _known(state)
-    if isinstance(state, Paused):
-        why = f": {state.reason}" if state.reason else ""
-        raise Rejection("pipeline_paused", f"pipeline {known.pipeline!r} is paused{why}")
+    known = startable(state)
     active = known.active
     if active is not None and revision in (None, active.number):
         return active, False
@@ -130,6 +133,15 @@ def runnable(state: PipelineState, revision: int | None) -> tuple[Revision, bool
     raise Rejection(
         "revision_not_found", f"pipeline {known.pipeline!r} has no {wanted.removeprefix('an ')}"
     )
+
+
+def startable(state: PipelineState) -> Revisions:
+    """The pipeline's revisions, if runs of it may start at all. Raises `Rejection`."""
+    known = _known(state)
+    if isinstance(state, Paused):
+        why = f": {state.reason}" if state.reason else ""
+        raise Rejection("pipeline_paused", f"pipeline {known.pipeline!r} is paused{why}")
+    return known
 
 
 def _revisions(state: PipelineState) -> Revisions:
@@ -172,6 +184,7 @@ def _register(state: PipelineState, command: RegisterPipeline) -> tuple[Pipeline
             revision=before.last + 1,
             draft=command.draft,
             definition=command.definition,
+            warnings=command.warnings,
         ),
     )
 

@@ -13,6 +13,8 @@ class RegisterPipeline(Struct, frozen=True, kw_only=True):
     draft: bool = False
     expected_revision: int | None = None
     """The active revision the caller knows; 0 where it knows of none."""
+    warnings: tuple[str, ...] = ()
+    """What binding found worth telling."""
 
 
 class PausePipeline(Struct, frozen=True, kw_only=True):

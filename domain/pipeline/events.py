@@ -24,6 +24,8 @@ class PipelineRegistered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     draft: bool = False
     """A draft can be run and never becomes active by itself."""
     definition: Definition
+    warnings: tuple[str, ...] = ()
+    """What binding found worth telling."""
 
 
 class PipelineRevised(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +35,7 @@ class PipelineRevised(Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int
     draft: bool = False
     definition: Definition
+    warnings: tuple[str, ...] = ()
 
 
 class PipelinePaused(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,91 @@
+"""Handlers of the commands that address a run."""
+
+from commands.blueprint import Blueprints
+from commands.catalog import (
+    CancelPayload,
+    ClaimPayload,
+    ReportPayload,
+    RetryPayload,
+    StartPayload,
+)
+from commands.ports import EventStore
+from commands.reply import Reply, refused
+from commands.request import Request
+from commands.stream import Streams
+from domain.errors import Rejection
+from domain.ids import pipeline_stream, run_stream
+from domain.pipeline.aggregate import runnable, startable
+from domain.pipeline.params import resolve
+from domain.run.commands import CancelRun, ClaimStep, ReportStep, StartRun
+from domain.run.rerun import rerun
+
+
+class RunHandlers:
+    """Starts, cancels and retries runs; gives out leases and takes reports."""
+
+    def __init__(self, streams: Streams, store: EventStore, blueprints: Blueprints) -> None:
+        self._streams = streams
+        self._store = store
+        self._blueprints = blueprints
+
+    async def start(self, request: Request, payload: StartPayload) -> Reply:
+        """Begin a run of the pipeline's active revision, or of the one that is asked for."""
+        stream = run_stream(payload.run or request.command_id)
+        try:
+            decision = await self._start(payload)
+        except Rejection as rejection:
+            # The pipeline may have changed since the same command was accepted.
+            before = await self._streams.answered(stream, request.identity)
+            return before or refused(rejection)
+        return await self._streams.execute(request.command(stream, decision))
+
+    async def retry(self, request: Request, payload: RetryPayload) -> Reply:
+        """Begin a run that does another one again."""
+        stream = run_stream(request.command_id)
+        try:
+            decision = await self._retry(payload)
+        except Rejection as rejection:
+            before = await self._streams.answered(stream, request.identity)
+            return before or refused(rejection)
+        return await self._streams.execute(request.command(stream, decision))
+
+    async def cancel(self, request: Request, payload: CancelPayload) -> Reply:
+        """Ask a run to stop."""
+        decision = CancelRun(reason=payload.reason)
+        return await self._streams.execute(request.command(run_stream(payload.run), decision))
+
+    async def claim(self, request: Request, payload: ClaimPayload) -> Reply:
+        """Ask for a step's lease; the reply carries the work."""
+        decision = ClaimStep(step=payload.step, attempt=payload.attempt, worker=payload.worker)
+        return await self._streams.execute(request.command(run_stream(payload.run), decision))
+
+    async def report(self, request: Request, payload: ReportPayload) -> Reply:
+        """Tell what came of a lease."""
+        decision = ReportStep(
+            step=payload.step,
+            attempt=payload.attempt,
+            lease=payload.lease,
+            outcome=payload.outcome,
+        )
+        return await self._streams.execute(request.command(run_stream(payload.run), decision))
+
+    async def _start(self, payload: StartPayload) -> StartRun:
+        view = await self._streams.read(pipeline_stream(payload.pipeline))
+        revision, draft = runnable(view.state, payload.revision)
+        blueprint = self._blueprints.of(revision.definition)
+        return StartRun(
+            pipeline=payload.pipeline,
+            revision=revision.number,
+            bundle=revision.definition.bundle,
+            draft=draft,
+            root=revision.definition.root,
+            params=resolve(blueprint.params, payload.params),
+            plan=blueprint.plan,
+            parallel=blueprint.parallel,
+        )
+
+    async def _retry(self, payload: RetryPayload) -> StartRun:
+        envelopes = await self._store.load(run_stream(payload.run))
+        decision = rerun(payload.run, [one.data for one in envelopes], payload.from_step)
+        startable((await self._streams.read(pipeline_stream(decision.pipeline))).state)
+        return decision
