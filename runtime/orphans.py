@@ -104,7 +104,7 @@ def _started(pid: int) -> float:
 def _started_elsewhere(pid: int) -> float:
     if Path("/proc/self/stat").exists():
         return -1.0
-    import psutil  # noqa: PLC0415 - only where there is no /proc
+    import psutil
 
     try:
         process = psutil.Process(pid)

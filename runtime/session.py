@@ -5,13 +5,12 @@ when nobody does. `runtime.wiring` makes sessions; the doors know only what stan
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
-from domain.errors import TimedOut
+from domain.errors import Rejection, TimedOut
 
 Document = dict[str, Any]
 """A JSON object in one of the shapes that scripts rely on (docs/reference)."""
@@ -71,26 +70,32 @@ class Service(Protocol):
         ...
 
 
-class PipelineFile(Struct, frozen=True, kw_only=True):
+class PipelineFile(Protocol):
     """A pipeline file as read from disk, ready to be sent."""
 
-    path: Path
-    pipeline: str
-    spec: Document
-    files: Mapping[str, str]
-    """SQL files and Python modules that it names: path relative to `root` → text."""
-    root: str
-    lines: Mapping[str, int] = {}
-    """Path in the spec → line in the file."""
+    @property
+    def pipeline(self) -> str:
+        """The name in it."""
+        ...
 
-    def line(self, path: str) -> int | None:
-        """The line of `path`, or of the nearest thing around it that has one."""
-        while path:
-            if path in self.lines:
-                return self.lines[path]
-            cut = max(path.rfind("."), path.rfind("["))
-            path = path[:cut] if cut > 0 else ""
-        return self.lines.get("")
+    @property
+    def spec(self) -> Mapping[str, object]:
+        """What it says."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """SQL files and Python modules that it names: path relative to `root` → text."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """The folder that relative paths start from."""
+        ...
+
+    def placed(self, rejection: Rejection) -> Rejection:
+        """The same rejection, each of whose problems says where in the file it stands."""
+        ...
 
 
 class Rows(Struct, frozen=True, kw_only=True):

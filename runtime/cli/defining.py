@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from anyio import to_thread
-
 from domain.errors import HeadwaterError, Malformed, Rejection
 from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit, exit_of
-from runtime.cli.files import sendable
+from runtime.cli.files import read_file, register
 from runtime.cli.guard import tell
 from runtime.cli.output import print_document
 from runtime.cli.parsing import Argument, Command, Option
@@ -42,7 +40,7 @@ class Check(Command):
     async def _check(self, console: Console, path: Path) -> Document:
         settings = Way(self, path).settings
         try:
-            file = await to_thread.run_sync(wiring.read_pipeline, path, settings)
+            file = await read_file(path, settings)
             bound = await wiring.bind_locally(file, settings)
         except (Malformed, Rejection) as error:
             problems = problems_of(error)
@@ -51,7 +49,7 @@ class Check(Command):
             return {"file": str(path), "ok": False, "problems": problems, "warnings": []}
         if not self.json:
             ok = console.styled("✓", "green", err=True)
-            steps = plural(bound["steps"], "step")
+            steps = plural(len(bound["steps"]), "step")
             console.note(f"{ok} {path}: pipeline {bound['pipeline']}, {steps}")
             for text in bound["warnings"]:
                 console.warn(f"{path}: {text}")
@@ -95,11 +93,9 @@ class Apply(Command):
     async def _apply(
         self, console: Console, way: Way, session: Session, path: Path
     ) -> dict[str, Any]:
-        file = await to_thread.run_sync(wiring.read_pipeline, path, way.settings)
-        payload = sendable(file)
-        if self.expect is not None:
-            payload["expected_revision"] = self.expect
-        reply = await session.command("pipeline.register", payload)
+        file = await read_file(path, way.settings)
+        expected = {} if self.expect is None else {"expected_revision": self.expect}
+        reply = await register(session, file, expected)
         new = bool(reply["events"])
         if not self.json:
             state = "is now active" if new else "is active already"

@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from anyio import to_thread
-
 from domain.errors import NotFound, Rejection, Unavailable
-from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit, Usage
-from runtime.cli.files import is_file_name, sendable
+from runtime.cli.files import is_file_name, read_file, register
 from runtime.cli.following import follow_and_tell
 from runtime.cli.latest import resolve_run
 from runtime.cli.output import print_document
@@ -46,15 +43,12 @@ class Run(Command):
         params = parameters(self.param)
         named = not is_file_name(self.target)
         way = Way(self, None if named else Path(self.target), nats=self.nats, store=self.store)
-        draft = None
-        if not named:
-            file = await to_thread.run_sync(wiring.read_pipeline, Path(self.target), way.settings)
-            draft = {**sendable(file), "draft": True}
+        file = None if named else await read_file(Path(self.target), way.settings)
         way_in = way.detached() if self.detach else way.serving(console)
         async with way_in as serving:
             payload: dict[str, Any] = {"pipeline": self.target, "params": params}
-            if draft is not None:
-                reply = await serving.session.command("pipeline.register", draft)
+            if file is not None:
+                reply = await register(serving.session, file, {"draft": True})
                 for text in reply.get("warnings") or ():
                     console.warn(text)
                 payload |= {"pipeline": reply["pipeline"], "revision": reply["revision"]}

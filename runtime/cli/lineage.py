@@ -1,0 +1,128 @@
+"""lineage."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+
+from runtime.cli.console import Console
+from runtime.cli.exits import Exit, Usage
+from runtime.cli.output import print_document
+from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.sessions import Way
+from runtime.cli.words import count, printable
+from runtime.session import Document
+
+Direction = Literal["up", "down"]
+Edge = Mapping[str, Any]
+
+
+class Lineage(Command):
+    """Show where a dataset comes from and goes to.
+
+    With --column, the columns that one column is made from (--up), or that are made from it
+    (--down).
+    """
+
+    examples: ClassVar = (
+        ("headwater lineage flights.punctuality", "both ways"),
+        ("headwater lineage flights.punctuality --column arr_delay --up", "where it comes from"),
+        ("headwater lineage flights.raw --down --depth 1", "who reads it"),
+    )
+
+    dataset: Annotated[str, Argument("DATASET", "name such as flights.punctuality")]
+    column: Annotated[str, Option("only what has to do with this column", "COLUMN")] = ""
+    up: Annotated[bool, Option("only where it comes from")] = False
+    down: Annotated[bool, Option("only where it goes to")] = False
+    depth: Annotated[int | None, Meta(ge=1, le=100), Option("so many steps far", "N")] = None
+
+    async def execute(self, console: Console) -> Exit:
+        """Ask the lineage view."""
+        if self.up and self.down:
+            raise Usage("--up and --down exclude each other", hint="leave both out for both ways")
+        asked: Document = {"dataset": self.dataset}
+        if self.column:
+            asked["column"] = self.column
+        if self.up or self.down:
+            asked["direction"] = "up" if self.up else "down"
+        if self.depth is not None:
+            asked["depth"] = self.depth
+        async with Way(self).reading() as session:
+            graph = await session.query("lineage.graph", asked)
+        if self.json:
+            print_document(console, graph)
+            return Exit.DONE
+        ways: list[Direction] = ["up"] if self.up else ["down"] if self.down else ["up", "down"]
+        for line in tree(console, graph, self.column, ways):
+            console.print(line)
+        return Exit.DONE
+
+
+def tree(
+    console: Console, graph: Document, column: str, ways: Sequence[Direction]
+) -> Iterator[str]:
+    """The graph as indented text, seen from its dataset."""
+    nodes = {str(node["id"]): node for node in graph["nodes"]}
+    start = str(graph["dataset"])
+    for way in ways:
+        drawer = _Drawer(console, nodes, graph["edges"], way, by_column=bool(column))
+        lines = list(drawer.draw(start, column))
+        title = "comes from" if way == "up" else "goes to"
+        name = console.styled(f"{start}.{column}" if column else start, "bold")
+        yield f"{name}  {_told(nodes.get(start, {}))}".rstrip()
+        yield console.styled(f"{title}{'' if lines else ' nothing that is known'}", "dim")
+        yield from lines
+
+
+class _Drawer:
+    """Draws one direction of a graph; what was drawn already is only named."""
+
+    def __init__(
+        self,
+        console: Console,
+        nodes: Mapping[str, Mapping[str, Any]],
+        edges: Sequence[Edge],
+        way: Direction,
+        *,
+        by_column: bool,
+    ) -> None:
+        self._console = console
+        self._nodes = nodes
+        self._by_column = by_column
+        self._near, self._far = ("to", "from") if way == "up" else ("from", "to")
+        self._edges: dict[tuple[str, str], list[Edge]] = {}
+        self._seen: set[tuple[str, str]] = set()
+        for edge in edges:
+            if by_column == bool(edge.get("from_column")):
+                self._edges.setdefault(self._place(edge, self._near), []).append(edge)
+
+    def draw(self, node: str, column: str, indent: str = "") -> Iterator[str]:
+        """Lines below a node."""
+        self._seen.add((node, column))
+        nexts = dict.fromkeys(
+            self._place(edge, self._far) for edge in self._edges.get((node, column), ())
+        )
+        for number, (name, far) in enumerate(nexts, 1):
+            last = number == len(nexts)
+            again = (name, far) in self._seen and (name, far) in self._edges
+            yield f"{indent}{'└─ ' if last else '├─ '}{self._line(name, far, again=again)}"
+            if not again:
+                yield from self.draw(name, far, indent + ("   " if last else "│  "))
+
+    def _place(self, edge: Edge, side: str) -> tuple[str, str]:
+        return str(edge[side]), str(edge.get(f"{side}_column") or "")
+
+    def _line(self, name: str, column: str, *, again: bool) -> str:
+        node = self._nodes.get(name, {})
+        shown = printable(f"{name}.{column}" if column else name)
+        if node.get("kind") == "step":
+            shown = self._console.styled(shown, "dim")
+        told = _told(node) + (" (above)" if again else "")
+        return f"{shown}  {self._console.styled(told, 'dim')}".rstrip() if told else shown
+
+
+def _told(node: Mapping[str, Any]) -> str:
+    if node.get("kind") == "step":
+        return str(node.get("step_kind") or "")
+    rows = node.get("rows")
+    return f"{count(rows)} rows" if rows is not None else ""
