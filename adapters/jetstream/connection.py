@@ -205,8 +205,8 @@ class Connection:
                     **options,
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            reason = str(error) or self._last_error or "nobody answers"
             await self._client.close()
-            reason = self._last_error or error
             raise Unavailable(f"cannot reach the bus at {url}: {reason}") from error
         self._inbox = self.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
@@ -223,6 +223,8 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
+        if self._generation == 0 and "authorization" in self._last_error.lower():
+            raise error  # out of `_open`: trying again would not help
         _log.info("bus: %s", self._last_error)
 
     async def _on_connect(self) -> None:

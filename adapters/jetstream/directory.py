@@ -83,10 +83,10 @@ class ServerDirectory:
         content = msgspec.json.encode(ConnectionFile(url=url, token=token))
         self._write("connection.json", content.decode())
 
-    def streams(self) -> frozenset[Path]:
-        """The folders in which streams keep their messages now."""
+    def folders(self) -> frozenset[Path]:
+        """The folders of JetStream and of its streams that are there now."""
         store = self._path / "jetstream"
-        return frozenset(store.glob("*/streams/*/msgs"))
+        return frozenset(one for one in (store, *store.glob("*/streams/*")) if one.is_dir())
 
     def clear(self) -> None:
         """Remove what is true only while a server runs."""

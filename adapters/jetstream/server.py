@@ -93,7 +93,7 @@ class NatsServer:
         self._options = options
         self._port = -1
         self._process: anyio.abc.Process | None = None
-        self._streams: frozenset[Path] = frozenset()
+        self._folders: frozenset[Path] = frozenset()
         self.token = secrets.token_urlsafe(24)
         self.restarts = 0
         """How often it died and was started again."""
@@ -156,9 +156,9 @@ class NatsServer:
     async def _watch(self, process: anyio.abc.Process) -> None:
         """Return when the process has died, or should."""
         while process.returncode is None:
-            known = self._streams
-            self._streams = await to_thread.run_sync(self._files.streams)
-            if not known <= self._streams:
+            known = self._folders
+            self._folders = await to_thread.run_sync(self._files.folders)
+            if not known <= self._folders:
                 process.kill()
                 return
             with anyio.move_on_after(watch_seconds):
