@@ -30,9 +30,12 @@ lock: .venv/ready ## write requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
+tree: .venv/ready ## draw the tree in docs/architecture.md anew
+	$(BIN)/python -m tests.architecture.tree
+
 clean: ## remove what was made
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf examples/*/out examples/*/.headwater
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench lock tree clean
