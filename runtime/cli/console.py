@@ -28,10 +28,15 @@ class Console:
     """The two streams of a command, and how to write on them."""
 
     def __init__(
-        self, *, quiet: bool = False, colour: bool = True, out: TextIO | None = None
+        self,
+        *,
+        quiet: bool = False,
+        colour: bool = True,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
     ) -> None:
         self.out = out or sys.stdout
-        self.err = sys.stderr
+        self.err = err or sys.stderr
         self.quiet = quiet
         wanted = colour and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         self.colour_out = wanted and self.out.isatty()

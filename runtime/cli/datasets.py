@@ -7,7 +7,6 @@ from anyio import to_thread
 from msgspec import Meta
 
 from domain.errors import NotFound
-from runtime import wiring
 from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit
@@ -67,6 +66,8 @@ class Data(Listing):
 
     async def execute(self, console: Console) -> Exit:
         """Find the version, then read its file."""
+        from runtime import wiring
+
         way = Way(self)
         async with way.reading() as session:
             version = await self._version(session)

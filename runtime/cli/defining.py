@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from domain.errors import HeadwaterError, Malformed, Rejection
-from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit, exit_of
 from runtime.cli.files import read_file, register
@@ -38,6 +37,8 @@ class Check(Command):
         return Exit.DONE if all(one["ok"] for one in found) else Exit.USAGE
 
     async def _check(self, console: Console, path: Path) -> Document:
+        from runtime import wiring
+
         settings = Way(self, path).settings
         try:
             file = await read_file(path, settings)
@@ -121,6 +122,8 @@ class Schema(Command):
 
     async def execute(self, console: Console) -> Exit:
         """It is JSON in any case."""
+        from runtime import wiring
+
         print_document(console, wiring.pipeline_schema())
         return Exit.DONE
 

@@ -12,7 +12,6 @@ from anyio import to_thread
 from msgspec import Struct
 
 from domain.errors import HeadwaterError, Unavailable
-from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit
 from runtime.cli.operating import PARTS, installed, versions
@@ -106,6 +105,8 @@ def _parts() -> tuple[State, str, str]:
 
 
 def _nats_server(way: Way) -> tuple[State, str, str]:
+    from runtime import wiring
+
     binary = wiring.nats_server(way.settings)
     told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     if told.returncode:

@@ -65,7 +65,7 @@ class Events(Listing):
         str, Option("only from this moment on: ISO 8601, or 90s 15m 2h 7d", "TIME")
     ] = ""
     after: Annotated[int | None, Option("only behind this position", "POSITION")] = None
-    limit: Annotated[int | None, Meta(ge=1), Option("at most so many", "N")] = None
+    limit: Annotated[Annotated[int, Meta(ge=1)] | None, Option("at most so many", "N")] = None
     follow: Annotated[bool, Option("go on with new ones as they happen", short="f")] = False
 
     async def execute(self, console: Console) -> Exit:

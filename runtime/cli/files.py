@@ -6,7 +6,6 @@ from typing import Any
 from anyio import to_thread
 
 from domain.errors import Malformed, NotFound, Rejection
-from runtime import wiring
 from runtime.session import Document, PipelineFile, Session
 from runtime.settings import Settings
 
@@ -25,6 +24,8 @@ def sendable(file: PipelineFile) -> dict[str, Any]:
 
 async def read_file(path: Path, settings: Settings) -> PipelineFile:
     """A pipeline file. Raises `Rejection` with every mistake, `Malformed` where there is none."""
+    from runtime import wiring
+
     try:
         return await to_thread.run_sync(wiring.read_pipeline, path, settings)
     except NotFound as error:

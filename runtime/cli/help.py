@@ -40,6 +40,10 @@ def command_help(console: Console, entry: Entry, kind: "type[Command]") -> str:
     for paragraph in textwrap.dedent(rest).strip().split("\n\n"):
         if paragraph:
             lines += ["", textwrap.fill(" ".join(paragraph.split()), _width(console))]
+    if kind.examples:
+        lines += ["", _title(console, "Examples")]
+        for line, meaning in kind.examples:
+            lines += [f"  {console.styled(line, 'cyan')}", f"      {meaning}"]
     for title, chosen in (
         ("Arguments", [field for field in fields if not _is_option(field)]),
         ("Options", [f for f in fields if _is_option(f) and f.name not in common]),
@@ -48,10 +52,6 @@ def command_help(console: Console, entry: Entry, kind: "type[Command]") -> str:
         if chosen:
             rows = [(_term(field), _meaning(field)) for field in chosen]
             lines += ["", _title(console, title), *_columns(console, rows, 24)]
-    if kind.examples:
-        lines += ["", _title(console, "Examples")]
-        for line, meaning in kind.examples:
-            lines += [f"  {console.styled(line, 'cyan')}", f"      {meaning}"]
     return "\n".join(lines)
 
 

@@ -34,7 +34,9 @@ class Lineage(Command):
     column: Annotated[str, Option("only what has to do with this column", "COLUMN")] = ""
     up: Annotated[bool, Option("only where it comes from")] = False
     down: Annotated[bool, Option("only where it goes to")] = False
-    depth: Annotated[int | None, Meta(ge=1, le=100), Option("so many steps far", "N")] = None
+    depth: Annotated[
+        Annotated[int, Meta(ge=1, le=100)] | None, Option("so many steps far", "N")
+    ] = None
 
     async def execute(self, console: Console) -> Exit:
         """Ask the lineage view."""

@@ -50,7 +50,7 @@ class Listing(Command, kw_only=True):
 
     output: Annotated[
         Literal["table", "json", "jsonl", "csv", ""],
-        Option("form of the list", "table|json|jsonl|csv", short="o"),
+        Option("form of the list: table, json, jsonl or csv", "FORM", short="o"),
     ] = ""
 
     @property
@@ -109,6 +109,15 @@ def fields_of(kind: type[Command]) -> tuple[Field, ...]:
         )
     common = Command.__struct_fields__
     return tuple(sorted(found, key=lambda field: field.name in common))
+
+
+_REASONS = (
+    ("Expected int, got str", "it must be a whole number"),
+    ("Expected int | null, got str", "it must be a whole number"),
+    ("Expected int >= ", "it must be at least "),
+    ("Expected int <= ", "it must be at most "),
+)
+"""What the decoder says, and how a person says it."""
 
 
 def parse(kind: type[Command], words: Sequence[str]) -> Command:
@@ -201,7 +210,9 @@ def _reason(field: Field, error: msgspec.ValidationError) -> str:
     if get_origin(field.type) is Literal:
         return "it is one of " + ", ".join(filter(None, get_args(field.type)))
     text = str(error).partition(" - at ")[0].replace("`", "")
-    return text[:1].lower() + text[1:]
+    for said, meant in _REASONS:
+        text = text.replace(said, meant)
+    return text
 
 
 def did_you_mean(name: str, known: Sequence[str] | dict[str, Any]) -> str:

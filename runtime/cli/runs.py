@@ -35,7 +35,7 @@ class Runs(Listing):
     pipeline: Annotated[str, Option("only runs of this one", "NAME")] = ""
     status: Annotated[
         Literal["running", "completed", "failed", "cancelled", ""],
-        Option("only runs in this state", "running|completed|failed|cancelled"),
+        Option("only runs that are running, completed, failed or cancelled", "STATUS"),
     ] = ""
     limit: Annotated[int, Meta(ge=1, le=1000), Option("at most so many", "N")] = 20
 

@@ -12,7 +12,6 @@ import anyio
 from anyio import to_thread
 
 from domain.errors import NotFound, TimedOut, Unavailable
-from runtime import wiring
 from runtime.cli.console import Console
 from runtime.cli.exits import Usage
 from runtime.cli.interrupts import second_interrupt_stops
@@ -73,6 +72,8 @@ class Way:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
+        from runtime import wiring
+
         taken = await self._take("read")
         if isinstance(taken, Holder):
             async with self.joined(taken) as session:
@@ -85,6 +86,8 @@ class Way:
     @asynccontextmanager
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
+        from runtime import wiring
+
         taken = await self._take("run")
         if isinstance(taken, Holder):
             async with self.joined(taken) as session:
@@ -109,6 +112,8 @@ class Way:
     @asynccontextmanager
     async def joined(self, holder: Holder | None = None) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
+        from runtime import wiring
+
         holder = holder or await self.holder()
         if holder is None:
             raise Unavailable(
@@ -151,6 +156,8 @@ class Way:
 @asynccontextmanager
 async def hosted(console: Console, settings: Settings, held: Held) -> AsyncIterator[Service]:
     """A service of our own, ready, which says what it takes up again."""
+    from runtime import wiring
+
     with closing(held):
         async with wiring.open_service(settings, held) as service:
             await to_thread.run_sync(partial(held.say, ready=True))
