@@ -5,7 +5,7 @@ from msgspec import Struct
 from domain.ids import Position
 from projections.limits import log_events_max
 from projections.ports import Checkpoint, EventLog, ReadModels
-from projections.projection import Projection, beginning, digest_after
+from projections.projection import Projection, beginning, checkpoint_behind
 
 
 class Completeness(Struct, frozen=True, kw_only=True):
@@ -31,28 +31,26 @@ async def check(log: EventLog, read_models: ReadModels, projection: Projection) 
     head = await log.head()
     known = await read_models.checkpoint(projection.name, projection.version)
     place = known or beginning(log)
-    events, digest, last = await _count(log, place.position)
-    same = (events, digest, last) == (place.events, place.digest, place.position)
+    counted = await _count(log, place.position)
     return Completeness(
         name=projection.name,
-        ok=known is not None and same and place.store_id == log.store_id,
+        ok=known == counted,
         position=place.position,
         head=head,
         events=place.events,
-        events_expected=events,
+        events_expected=counted.events,
         digest=place.digest,
-        digest_expected=digest,
+        digest_expected=counted.digest,
     )
 
 
-async def _count(log: EventLog, position: Position) -> tuple[int, str, Position]:
-    start: Checkpoint = beginning(log)
-    events, digest, last = 0, start.digest, start.position
-    while last < position:
-        records = await log.read(last, log_events_max)
-        ids = [record.event_id for record in records if record.position <= position]
-        if not ids:
+async def _count(log: EventLog, position: Position) -> Checkpoint:
+    """The checkpoint that a view at `position` should have, without folding."""
+    place = beginning(log)
+    while place.position < position:
+        records = await log.read(place.position, log_events_max)
+        passed = [record for record in records if record.position <= position]
+        if not passed:
             break
-        events, digest = events + len(ids), digest_after(digest, ids)
-        last = records[len(ids) - 1].position
-    return events, digest, last
+        place = checkpoint_behind(place, passed)
+    return place

@@ -1,6 +1,6 @@
 """What the read side needs from the world. Each docstring is the contract that adapters keep."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 from uuid import UUID
@@ -207,7 +207,7 @@ class Shadow(Protocol):
         """How many rows the fold has, in all tables."""
         ...
 
-    def differences(self, limit: int) -> AsyncIterator[Difference]:
+    async def differences(self, limit: int) -> Sequence[Difference]:
         """Rows that differ from the pinned live tables, ordered by table and key, at most
         `limit`; `stream` is left open. A table that is missing or of another shape is told by
         one difference with an empty key."""
@@ -216,7 +216,7 @@ class Shadow(Protocol):
     async def swap(self, checkpoint: Checkpoint) -> None:
         """Put these tables in the place of the live ones with `checkpoint`, in one transaction.
 
-        Raises `Conflict` where the live view has come further than `checkpoint` meanwhile,
-        `StorageFull`, `Unavailable`.
+        Raises `Conflict` where the live view is further than `checkpoint`, unless it was so when
+        it was pinned; `StorageFull`, `Unavailable`.
         """
         ...

@@ -174,22 +174,24 @@ class Fold:
             position = record.position
             taken += 1
         if taken:
-            self._move(records[:taken])
+            self.checkpoint = checkpoint_behind(self.checkpoint, records[:taken])
         return problem
 
     def drain(self) -> list[Change]:
         """The merged changes since the last drain."""
         return self._changes.drain()
 
-    def _move(self, records: Sequence[Recorded]) -> None:
-        last = records[-1]
-        self.checkpoint = replace(
-            self.checkpoint,
-            position=last.position,
-            event_id=last.event_id,
-            events=self.checkpoint.events + len(records),
-            digest=digest_after(self.checkpoint.digest, (record.event_id for record in records)),
-        )
+
+def checkpoint_behind(before: Checkpoint, records: Sequence[Recorded]) -> Checkpoint:
+    """The checkpoint after the events behind `before`."""
+    last = records[-1]
+    return replace(
+        before,
+        position=last.position,
+        event_id=last.event_id,
+        events=before.events + len(records),
+        digest=digest_after(before.digest, (record.event_id for record in records)),
+    )
 
 
 def _gap(record: Recorded, position: Position) -> Malformed:

@@ -142,9 +142,10 @@ async def _compare(
                 found=_place(live) if live else None,
             )
         )
-    async for difference in shadow.differences(differences_max + 1 - len(found)):
-        row = difference.expected or difference.found or {}
-        found.append(replace(difference, stream=projection.stream_of(difference.table, row)))
+    for difference in await shadow.differences(differences_max + 1 - len(found)):
+        row = difference.expected or difference.found
+        stream = projection.stream_of(difference.table, row) if row and difference.key else None
+        found.append(replace(difference, stream=stream))
     return found
 
 

@@ -75,6 +75,7 @@ class ProjectionWorker:
         if known is None or not await _fits(known, ports.log):
             await ports.read_models.create(projection.name, projection.version, projection.tables)
             self._checkpoint = beginning(ports.log)
+            await ports.read_models.apply_once(self.name, None, (), self._checkpoint)
             await self._read_log(_nothing)
         else:
             self._checkpoint = known

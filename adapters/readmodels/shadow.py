@@ -103,19 +103,19 @@ def _difference(table: Table, names: Sequence[str], values: Sequence[Value]) -> 
 
 
 def replace_live(
-    connection: sqlite3.Connection, view: View, schema: str, checkpoint: Checkpoint
+    connection: sqlite3.Connection,
+    view: View,
+    schema: str,
+    pinned: Checkpoint | None,
+    checkpoint: Checkpoint,
 ) -> None:
     """Put the tables of a schema in the place of the live ones, in one transaction.
 
-    Raises `Conflict` where the live view has come further.
+    Raises `Conflict` where the live view is further and was not so when it was `pinned`.
     """
     with transaction(connection):
         live = live_checkpoint(connection, view, "main")
-        if (
-            live is not None
-            and live.store_id == checkpoint.store_id
-            and live.position > checkpoint.position
-        ):
+        if live is not None and live != pinned and live.position > checkpoint.position:
             raise Conflict(f"view {view.name}", checkpoint.position)
         create(connection, view.name, view.version, view.tables)
         for table in view.tables:

@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
 
+from anyio import CancelScope
+
 from adapters.readmodels import named, shadow, statements, views
 from adapters.readmodels.shadow import View
 from adapters.readmodels.thread import Inline, Runner, own_thread
@@ -49,8 +51,7 @@ class SqliteReadModels(ReadModels):
 
         Raises `Unavailable` where it cannot be opened or is no database; it can be deleted then.
         """
-        for leftover in path.parent.glob(f"{path.name}.shadow-*"):
-            leftover.unlink()
+        _forget_shadows(path)
         async with own_thread(path) as writer, own_thread(path, read_only=True) as reader:
             await writer.run(views.prepare)
             numbers = count(1)
@@ -127,6 +128,11 @@ class SqliteReadModels(ReadModels):
         return self._open_shadow(View(view, version, tuple(tables)))
 
 
+def _forget_shadows(path: Path) -> None:
+    for leftover in path.parent.glob(f"{path.name}.shadow-*"):
+        leftover.unlink()
+
+
 @asynccontextmanager
 async def _inline() -> AsyncIterator[Runner]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
@@ -143,6 +149,7 @@ class _SqliteShadow(Shadow):
         self._live = live
         self._schema = shadow_schema
         self._writer = views.Writer(view.tables, shadow_schema)
+        self._pinned: Checkpoint | None = None
 
     async def apply(self, changes: Sequence[Change]) -> None:
         await self._runner.run(lambda connection: self._writer.apply(connection, changes))
@@ -150,12 +157,11 @@ class _SqliteShadow(Shadow):
     async def rows(self) -> int:
         return await self._runner.run(lambda raw: shadow.rows(raw, self._view, self._schema))
 
-    async def differences(self, limit: int) -> AsyncIterator[Difference]:
+    async def differences(self, limit: int) -> Sequence[Difference]:
         schemas = (self._schema, self._live)
-        for difference in await self._runner.run(
+        return await self._runner.run(
             lambda connection: shadow.differences(connection, self._view, schemas, limit)
-        ):
-            yield difference
+        )
 
 
 class _FileShadow(_SqliteShadow):
@@ -173,7 +179,8 @@ class _FileShadow(_SqliteShadow):
             # The first read of a transaction fixes what all others of it see.
             return shadow.live_checkpoint(connection, self._view, self._live)
 
-        return await self._runner.run(work)
+        self._pinned = await self._runner.run(work)
+        return self._pinned
 
     async def swap(self, checkpoint: Checkpoint) -> None:
         def commit(connection: sqlite3.Connection) -> None:
@@ -183,7 +190,7 @@ class _FileShadow(_SqliteShadow):
         def work(connection: sqlite3.Connection) -> None:
             connection.execute("ATTACH ? AS shadow", (str(self._path),))
             try:
-                shadow.replace_live(connection, self._view, self._schema, checkpoint)
+                shadow.replace_live(connection, self._view, self._schema, self._pinned, checkpoint)
             finally:
                 connection.execute("DETACH shadow")
 
@@ -209,7 +216,8 @@ async def _file_shadow(
             await runner.run(prepare)
             yield _FileShadow(runner, view, writer, own)
     finally:
-        own.unlink(missing_ok=True)
+        with CancelScope(shield=True):
+            await writer.run(lambda _: own.unlink(missing_ok=True))
 
 
 class _MemoryShadow(_SqliteShadow):
@@ -220,11 +228,12 @@ class _MemoryShadow(_SqliteShadow):
             shadow.copy_live(connection, self._view, self._live)
             return shadow.live_checkpoint(connection, self._view, self._live)
 
-        return await self._runner.run(work)
+        self._pinned = await self._runner.run(work)
+        return self._pinned
 
     async def swap(self, checkpoint: Checkpoint) -> None:
         await self._runner.run(
-            lambda raw: shadow.replace_live(raw, self._view, self._schema, checkpoint)
+            lambda raw: shadow.replace_live(raw, self._view, self._schema, self._pinned, checkpoint)
         )
 
 
@@ -245,4 +254,5 @@ async def _memory_shadow(runner: Runner, number: int, view: View) -> AsyncIterat
     try:
         yield _MemoryShadow(runner, view, pinned, own)
     finally:
-        await runner.run(forget)
+        with CancelScope(shield=True):
+            await runner.run(forget)

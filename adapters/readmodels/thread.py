@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import aiosqlite
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
 
 from adapters.readmodels.views import translated
 
@@ -31,6 +33,7 @@ class Inline(Runner):
         self._connection = connection
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await checkpoint()
         with translated():
             return work(self._connection)
 
@@ -59,7 +62,8 @@ async def own_thread(path: Path | str, *, read_only: bool = False) -> AsyncItera
         await runner.run(lambda raw: _configure(raw, read_only))
         yield runner
     finally:
-        await connection.close()
+        with CancelScope(shield=True):
+            await connection.close()
 
 
 def _configure(connection: sqlite3.Connection, read_only: bool) -> None:

@@ -1,4 +1,4 @@
-"""Histories as the aggregates decide them: every event that a view can meet, always the same ids."""
+"""Histories as the aggregates decide them: every event a view can meet, always the same ids."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,11 +15,24 @@ from domain.decider import Decider, fold
 from domain.envelope import EventEnvelope, Metadata
 from domain.ids import StreamId, pipeline_stream, run_stream
 from domain.pipeline.aggregate import PIPELINE
-from domain.pipeline.commands import RegisterPipeline
+from domain.pipeline.commands import (
+    PausePipeline,
+    RegisterPipeline,
+    ResumePipeline,
+    RetirePipeline,
+)
 from domain.pipeline.events import Definition
 from domain.record import Recorded, to_state
 from domain.run.aggregate import RUN
-from domain.run.commands import ClaimStep, Failed, ReportStep, StartRun, Succeeded
+from domain.run.commands import (
+    CancelRun,
+    ClaimStep,
+    Failed,
+    ReportStep,
+    ReusedStep,
+    StartRun,
+    Succeeded,
+)
 from domain.run.events import PlannedStep, StepError, StepOutcome
 from domain.run.ledger import InputLedger
 from domain.run.retry import RetryPolicy
@@ -240,6 +253,62 @@ def edges(step: str) -> tuple[ColumnEdge, ...]:
             )
         case _:
             return ()
+
+
+def all_kinds() -> History:
+    """Runs and pipelines in every state that they can be in, by every event there is."""
+    history = History()
+    history.register("flights")
+    history.register("weather", "b", draft=True)
+    for command in (PausePipeline(reason="broken source"), ResumePipeline()):
+        history.send(pipeline_stream("flights"), command)
+    first = history.complete()
+    history.register("flights", "c")
+    _failed(history)
+    _retried(history, first.id)
+    _cancelled(history)
+    history.complete("weather")
+    history.send(pipeline_stream("weather"), RetirePipeline(reason="unused"))
+    _open(history)
+    return history
+
+
+def _failed(history: History) -> None:
+    run = history.start()
+    history.claim(run, "raw")
+    history.succeed(run, "raw")
+    history.claim(run, "flown")
+    history.fail(run, "flown", retryable=True)
+    history.claim(run, "flown", 2)
+    history.fail(run, "flown", attempt=2, lease=2, retryable=True)
+
+
+def _retried(history: History, before: UUID) -> None:
+    mark = before.hex[:8]
+    reused = tuple(
+        ReusedStep(step=step, from_run=before, outcome=outcome("flights", step, mark))
+        for step in ("raw", "flown")
+    )
+    run = history.start(retry_of=before, retry_from="delays", reused=reused)
+    for step in ("delays", "checked", "published"):
+        history.claim(run, step)
+        history.succeed(run, step)
+
+
+def _cancelled(history: History) -> None:
+    run = history.start()
+    history.claim(run, "raw")
+    history.send(run, CancelRun(reason="wrong file"))
+    history.fail(run, "raw")
+    history.send(history.start(), CancelRun())
+
+
+def _open(history: History) -> None:
+    run = history.start()
+    history.claim(run, "raw")
+    history.succeed(run, "raw")
+    history.claim(run, "flown")
+    history.start()
 
 
 def runs(count: int, *, at_once: int = 8) -> Iterator[Recorded]:
