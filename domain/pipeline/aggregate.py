@@ -87,7 +87,9 @@ def evolve(state: PipelineState, event: PipelineEvent) -> PipelineState:
 
 
 def decide(
-    state: PipelineState, command: PipelineCommand, at: datetime
+    state: PipelineState,
+    command: PipelineCommand,
+    at: datetime,  # noqa: ARG001  # all deciders have one signature
 ) -> tuple[PipelineEvent, ...]:
     """Events that follow from `command`. Raises `Rejection`."""
     match command:
@@ -157,7 +159,11 @@ def _known(state: PipelineState) -> Revisions:
 
 
 def _added(state: PipelineState, event: PipelineRegistered | PipelineRevised) -> Revisions:
-    before = replace(_revisions(state), pipeline=event.pipeline, last=event.revision)
+    known = _revisions(state)
+    if isinstance(event, PipelineRegistered):
+        # What was active before it was retired must not become active again by a mere draft.
+        known = Revisions(pipeline=event.pipeline, last=known.last)
+    before = replace(known, pipeline=event.pipeline, last=event.revision)
     revision = Revision(event.revision, event.definition)
     if event.draft:
         return replace(before, drafts=(*before.drafts, revision)[-drafts_max:])

@@ -42,7 +42,6 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.run.evolve import evolve, running_of
-from domain.run.plan import descendants
 from domain.run.retry import due
 from domain.run.state import (
     Cancelling,
@@ -102,6 +101,8 @@ class _Decision:
 def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, ...]:
     if not isinstance(state, Unstarted):
         raise Rejection("run_exists", "a run with this id was started before")
+    if not command.plan:
+        raise Rejection("empty_plan", "a run needs at least one step")
     decision = _Decision(state)
     decision.emit(
         RunStarted(
@@ -141,7 +142,8 @@ def _claim(state: RunState, command: ClaimStep, at: datetime) -> tuple[RunEvent,
     if step.leases < leases_max and not isinstance(state, Cancelling):
         return (_started(command, step.lease + 1),)
     decision = _Decision(state)
-    _fail(decision, command.step, step, Failed(error=_worker_lost(step)), at)
+    lost = _CANCELLED if isinstance(state, Cancelling) else _worker_lost(step)
+    _fail(decision, command.step, step, Failed(error=lost), at)
     return tuple(decision.events)
 
 
@@ -195,9 +197,7 @@ def _success(run: Running, command: ReportStep, outcome: Succeeded) -> Iterator[
         yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)
 
 
-def _fail(
-    decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime
-) -> None:
+def _fail(decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime) -> None:
     run = running_of(decision.state)
     policy = run.plan.steps[run.plan.index[step_id]].retry
     retryable = failure.error.retryable and isinstance(decision.state, Running)
@@ -219,10 +219,25 @@ def _fail(
             StepScheduled(step=step_id, attempt=step.attempt + 1, engine=engine, due=again)
         )
     elif isinstance(decision.state, Running):
-        for place in descendants(run.plan, run.plan.index[step_id]):
-            if isinstance(run.steps[place], Waiting):
-                decision.emit(StepSkipped(step=run.plan.steps[place].id, because=step_id))
+        for place in _unreachable(run, run.plan.index[step_id]):
+            decision.emit(StepSkipped(step=run.plan.steps[place].id, because=step_id))
     _go_on(decision)
+
+
+def _unreachable(run: Running, failed: int) -> list[int]:
+    """Steps that wait for a failed one, directly or not, in the plan's order.
+
+    Stops at those that were skipped before: what waits for them was skipped with them, so that
+    each edge of the plan is walked once in a run, however many steps fail.
+    """
+    found: set[int] = set()
+    stack = [failed]
+    while stack:
+        for place in run.plan.dependents[stack.pop()]:
+            if place not in found and isinstance(run.steps[place], Waiting):
+                found.add(place)
+                stack.append(place)
+    return sorted(found)
 
 
 def _go_on(decision: _Decision) -> None:

@@ -30,7 +30,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything a finished step proves: what it read, what it wrote, and what became of each row."""
+    """All that a finished step proves: what it read and wrote, and what became of each row."""
 
     key: str = ""
     """Fingerprint of the step and its inputs' content, under which the outcome is kept."""

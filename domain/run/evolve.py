@@ -165,9 +165,7 @@ def _started(run: Running, place: int, step: StepState, event: StepStarted) -> R
     leases = step.leases + 1 if isinstance(step, InWork) else 1
     return replace(
         run,
-        steps=run.steps.replace(
-            place, InWork(event.attempt, event.lease, leases, event.worker)
-        ),
+        steps=run.steps.replace(place, InWork(event.attempt, event.lease, leases, event.worker)),
         leases=run.leases + (0 if again else 1),
     )
 

@@ -1,6 +1,6 @@
 """A run's directed graph of steps, by index: which step waits for which."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -17,6 +17,14 @@ class Plan(Struct, frozen=True):
     """For each step, those that wait for it."""
 
 
+class Circle(ValueError):
+    """Steps that wait for each other; `steps` begins and ends with the same id."""
+
+    def __init__(self, steps: Sequence[str]) -> None:
+        super().__init__("the steps wait for each other: " + " → ".join(steps))
+        self.steps = tuple(steps)
+
+
 def build(steps: Sequence[PlannedStep]) -> Plan:
     """Index a plan whose steps follow their inputs."""
     index = {step.id: place for place, step in enumerate(steps)}
@@ -30,7 +38,7 @@ def build(steps: Sequence[PlannedStep]) -> Plan:
 def in_order(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
     """Steps in an order in which each follows its inputs, otherwise as written.
 
-    Raises `ValueError` with the ids of a cycle, or with an input that no step has.
+    Raises `Circle` with the ids of a cycle, and `ValueError` for an input that no step has.
     """
     known = {step.id: step for step in steps}
     done: dict[str, PlannedStep] = {}
@@ -39,40 +47,27 @@ def in_order(steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
     return tuple(done.values())
 
 
-def _visit(
-    first: PlannedStep, known: dict[str, PlannedStep], done: dict[str, PlannedStep]
-) -> None:
+def _visit(first: PlannedStep, known: dict[str, PlannedStep], done: dict[str, PlannedStep]) -> None:
     # A stack instead of recursion: a chain of 10,000 steps is allowed.
-    path: dict[str, int] = {}
-    stack = [first]
+    path: dict[str, None] = {}
+    stack: list[tuple[PlannedStep, Iterator[str]]] = []
+
+    def enter(step: PlannedStep) -> None:
+        path[step.id] = None
+        stack.append((step, iter(step.inputs)))
+
+    if first.id not in done:
+        enter(first)
     while stack:
-        step = stack[-1]
-        if step.id in done:
-            stack.pop()
-            continue
-        path.setdefault(step.id, len(path))
-        waiting = [source for source in step.inputs if source not in done]
-        if not waiting:
+        step, inputs = stack[-1]
+        source = next((source for source in inputs if source not in done), None)
+        if source is None:
             done[step.id] = step
-            path.pop(step.id, None)
+            path.pop(step.id)
             stack.pop()
-            continue
-        source = waiting[0]
-        if source not in known:
+        elif source not in known:
             raise ValueError(f"step {step.id} needs {source}, which is no step")
-        if source in path:
-            circle = [*list(path)[list(path).index(source) :], source]
-            raise ValueError("the steps wait for each other: " + " → ".join(circle))
-        stack.append(known[source])
-
-
-def descendants(plan: Plan, place: int) -> tuple[int, ...]:
-    """Every step that waits for `place`, directly or not, in the plan's order."""
-    seen: set[int] = set()
-    stack = list(plan.dependents[place])
-    while stack:
-        current = stack.pop()
-        if current not in seen:
-            seen.add(current)
-            stack.extend(plan.dependents[current])
-    return tuple(sorted(seen))
+        elif source in path:
+            raise Circle([*list(path)[list(path).index(source) :], source])
+        else:
+            enter(known[source])

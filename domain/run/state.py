@@ -84,7 +84,7 @@ class Running(Struct, frozen=True, kw_only=True):
     plan: Plan
     steps: Vector[StepState]
     ready: Vector[int]
-    """Places of steps in the order in which they became ready; `ready_head` to `ready_tail` wait."""
+    """Places of steps as they became ready; those from `ready_head` to `ready_tail` wait."""
     ready_head: int = 0
     ready_tail: int = 0
     active: int = 0

@@ -1,0 +1,163 @@
+"""Who may work on a step, whose report counts, and what becomes of workers that vanish."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.limits import leases_max
+from domain.run.aggregate import RUN
+from domain.run.commands import RunCommand
+from domain.run.events import (
+    DataProcessed,
+    RunCompleted,
+    RunFailed,
+    StepFailed,
+    StepScheduled,
+    StepStarted,
+)
+from tests.domain.run.stories import (
+    HICCUP,
+    claim,
+    failure,
+    outcome,
+    run_after,
+    start,
+    step,
+    success,
+)
+from tests.domain.specification import NOON, Given
+
+
+def test_a_claim_on_a_step_in_work_takes_it_over() -> None:
+    run_after(start(step("a")), claim("a")).when(claim("a", worker="worker:bob")).then(
+        StepStarted(step="a", attempt=1, lease=2, worker="worker:bob")
+    )
+
+
+def test_after_a_takeover_only_the_new_lease_counts() -> None:
+    run = run_after(start(step("a")), claim("a"), claim("a", worker="worker:bob"))
+    run.when(success("a", lease=1)).rejected("lease_lost")
+    run.when(failure("a", lease=1)).rejected("lease_lost")
+    run.when(success("a", lease=2)).then(
+        DataProcessed(step="a", attempt=1, lease=2, outcome=outcome("a"), log="a.log"),
+        RunCompleted(),
+    )
+
+
+def test_what_loses_three_workers_fails() -> None:
+    run = run_after(start(step("a")), *[claim("a")] * leases_max)
+    events = run.when(claim("a")).events
+    assert isinstance(events[0], StepFailed)
+    assert (events[0].lease, events[0].error.code, events[0].final) == (3, "worker_lost", True)
+    assert isinstance(events[1], RunFailed)
+    assert events[1].error.code == "worker_lost"
+
+
+def test_a_step_that_loses_workers_is_tried_again_with_fresh_leases() -> None:
+    run = run_after(start(step("a", attempts=2)), *[claim("a")] * leases_max)
+    events = run.when(claim("a")).events
+    assert isinstance(events[0], StepFailed)
+    assert not events[0].final
+    assert events[1:] == (StepScheduled(step="a", attempt=2, due=NOON + timedelta(seconds=1)),)
+    run = run.when(claim("a")).and_so()
+    run.when(claim("a", attempt=2)).then(
+        StepStarted(step="a", attempt=2, lease=4, worker="worker:ada")
+    )
+    run = run_after(
+        start(step("a", attempts=2)),
+        *[claim("a")] * (leases_max + 1),
+        *[claim("a", attempt=2)] * leases_max,
+    )
+    assert isinstance(run.when(claim("a", attempt=2)).events[-1], RunFailed)
+
+
+def test_the_lost_workers_report_comes_too_late() -> None:
+    run = run_after(start(step("a", attempts=2)), *[claim("a")] * (leases_max + 1))
+    run.when(success("a", lease=leases_max)).rejected("lease_lost")
+
+
+def test_a_failure_that_may_pass_is_tried_again_when_it_is_due() -> None:
+    run = run_after(start(step("a", attempts=3)), claim("a"))
+    run.when(failure("a", error=HICCUP)).then(
+        StepFailed(step="a", attempt=1, lease=1, error=HICCUP, final=False),
+        StepScheduled(step="a", attempt=2, due=NOON + timedelta(seconds=1)),
+    )
+    run = run.when(failure("a", error=HICCUP)).and_so().when(claim("a", attempt=2)).and_so()
+    run.when(failure("a", attempt=2, lease=2, error=HICCUP)).then(
+        StepFailed(step="a", attempt=2, lease=2, error=HICCUP, final=False),
+        StepScheduled(step="a", attempt=3, due=NOON + timedelta(seconds=2)),
+    )
+
+
+def test_the_last_attempt_is_final() -> None:
+    run = run_after(
+        start(step("a", attempts=2)),
+        claim("a"),
+        failure("a", error=HICCUP),
+        claim("a", attempt=2),
+    )
+    run.when(failure("a", attempt=2, lease=2, error=HICCUP)).then(
+        StepFailed(step="a", attempt=2, lease=2, error=HICCUP),
+        RunFailed(step="a", failed=1, skipped=0, error=HICCUP),
+    )
+
+
+def test_a_failure_that_will_not_pass_is_final_at_once() -> None:
+    events = run_after(start(step("a", attempts=3)), claim("a")).when(failure("a")).events
+    assert isinstance(events[0], StepFailed)
+    assert events[0].final
+    assert isinstance(events[1], RunFailed)
+
+
+def test_a_later_attempt_can_succeed() -> None:
+    run = run_after(
+        start(step("a", attempts=2)), claim("a"), failure("a", error=HICCUP), claim("a", 2)
+    )
+    events = run.when(success("a", attempt=2, lease=2)).events
+    assert isinstance(events[0], DataProcessed)
+    assert events[1] == RunCompleted()
+
+
+def test_waiting_for_another_attempt_keeps_the_place_of_the_step() -> None:
+    plan = (step("a", attempts=2), step("b"))
+    run = run_after(start(*plan, parallel=1), claim("a"))
+    events = run.when(failure("a", error=HICCUP)).events
+    assert [event.step for event in events if isinstance(event, StepScheduled)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (claim("b"), "step_not_open"),
+        (claim("a", attempt=2), "step_not_open"),
+        (claim("z"), "step_not_found"),
+        (success("z"), "step_not_found"),
+        (success("a"), "lease_lost"),
+        (failure("a"), "lease_lost"),
+        (success("b"), "lease_lost"),
+    ],
+)
+def test_only_what_is_open_can_be_claimed_and_reported(command: RunCommand, code: str) -> None:
+    run_after(start(step("a"), step("b", "a"))).when(command).rejected(code)
+
+
+def test_an_old_attempt_cannot_be_claimed() -> None:
+    run = run_after(start(step("a", attempts=2)), claim("a"), failure("a", error=HICCUP))
+    run.when(claim("a", attempt=1)).rejected("step_not_open")
+
+
+def test_a_report_is_counted_once() -> None:
+    run = run_after(start(step("a"), step("b", "a")), claim("a"), success("a"))
+    run.when(success("a")).rejected("lease_lost")
+    run.when(claim("a")).rejected("step_not_open")
+
+
+def test_a_finished_run_takes_no_work() -> None:
+    run = run_after(start(step("a")), claim("a"), success("a"))
+    run.when(claim("a")).rejected("step_not_open")
+    run.when(success("a")).rejected("lease_lost")
+
+
+def test_a_run_that_never_started_takes_no_work() -> None:
+    Given(RUN).when(claim("a")).rejected("run_not_found")
+    Given(RUN).when(success("a")).rejected("lease_lost")
