@@ -7,11 +7,8 @@
 Data is synced, file and folder, before a key names it, and a key before a report does.
 """
 
-import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENOSPC
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,10 +16,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters.disk import hash_and_sync, io_translated, sync_folder, write_synced
 from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
-
-_READ_BYTES = 1 << 20
 
 
 class FileArtifacts(Artifacts):
@@ -113,57 +109,3 @@ def _is_whole(path: Path, version: DatasetVersion) -> bool:
 def rows_in(path: str) -> int:
     """The number of rows that a Parquet file's footer tells."""
     return int(pq.read_metadata(path).num_rows)
-
-
-def hash_and_sync(path: str) -> tuple[str, int]:
-    """SHA-256 and size of a file that is on the disk when this returns."""
-    digest = hashlib.sha256()
-    size = 0
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        while block := os.read(descriptor, _READ_BYTES):
-            digest.update(block)
-            size += len(block)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return digest.hexdigest(), size
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Make a new file whose content is on the disk when this returns."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def io_translated(where: str) -> Iterator[None]:
-    """Raise what the file system says as `StepBroken`."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (ENOSPC, EDQUOT):
-            raise broken(
-                "storage_full",
-                f"the disk is full: {reason}",
-                where=where,
-                hint="make room on the disk, or move the data directory",
-                retryable=True,
-            ) from error
-        raise broken("io_error", reason, where=where, retryable=True) from error

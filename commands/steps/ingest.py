@@ -35,7 +35,7 @@ def ingest(job: Job, step: Ingest) -> Made:
 
 def _outcome(job: Job, read: SourceRead, written: Written) -> StepOutcome:
     entry = InputLedger(
-        dataset=f"{read.source.namespace}:{read.source.name}",
+        dataset=read.source.name,
         fingerprint=read.source.fingerprint,
         rows_in=read.records,
         reached=written.rows,

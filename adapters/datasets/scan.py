@@ -1,0 +1,196 @@
+"""One look at a file's bytes beside the engine's: its hash, and its records counted unparsed.
+
+The engine parses; this only counts, in another thread, so that what the engine delivers can be held
+against a number it had no part in. Blocks without quotes are counted at memory speed.
+"""
+
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from commands.steps.ports import broken
+
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts records of lines of text; feed it blocks in order, then `end` it."""
+
+    delimiter: bytes = b""
+    """What stands between fields; empty where fields are not counted."""
+    quoted: bool = True
+    """Whether a line break inside double quotes belongs to the record."""
+    blank_counts: bool = False
+    """Whether an empty line is a record, as it is in a file of one column."""
+    records: int = 0
+    plain: int = 0
+    """Records without a quote."""
+    delimiters: int = 0
+    """Delimiters in them: each should have as many as the header."""
+    has_point: bool = False
+    """Whether there is a decimal point anywhere, so that an integer could have lost a fraction."""
+    _rest: bytes = b""
+    _open: bool = False
+
+    def feed(self, block: bytes) -> None:
+        """Count the whole lines of what came so far."""
+        self.has_point = self.has_point or b"." in block
+        cut = block.rfind(b"\n") + 1
+        if cut == 0:
+            self._rest += block
+            return
+        whole = self._rest + block[:cut] if self._rest else block[:cut]
+        self._rest = block[cut:]
+        self._count(whole)
+
+    def end(self) -> None:
+        """Count a last line without a line break."""
+        if self._rest:
+            self._count(self._rest + b"\n")
+            self._rest = b""
+
+    def _count(self, whole: bytes) -> None:
+        if self.quoted and (self._open or b'"' in whole):
+            self._count_quoted(whole.split(b"\n")[:-1])
+            return
+        lines = whole.count(b"\n")
+        if not self.blank_counts and (
+            whole[:1] in (b"\n", b"\r") or b"\n\n" in whole or b"\n\r\n" in whole
+        ):
+            split = whole.split(b"\n")[:-1]
+            lines -= split.count(b"") + split.count(b"\r")
+        self.records += lines
+        if self.delimiter:
+            self.plain += lines
+            self.delimiters += whole.count(self.delimiter)
+
+    def _count_quoted(self, lines: list[bytes]) -> None:
+        is_open, delimiter, blanks = self._open, self.delimiter, (b"", b"\r")
+        for line in lines:
+            quotes = line.count(b'"')
+            if quotes & 1:
+                is_open = not is_open
+            elif not is_open and not quotes:
+                if line in blanks and not self.blank_counts:
+                    continue
+                self.plain += 1
+                self.delimiters += line.count(delimiter) if delimiter else 0
+            if not is_open:
+                self.records += 1
+        self._open = is_open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What the bytes of a file say."""
+
+    fingerprint: str
+    bytes: int
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells that a file is still the one that it was."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+
+class Look:
+    """A file being looked at while something else reads it. Leaving the block ends the look."""
+
+    def __init__(self, path: str, tally: Tally | None) -> None:
+        self._path = path
+        self._tally = tally
+        self._stopped = False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scan")
+
+    def __enter__(self) -> Self:
+        self._before = identity_of(self._path)
+        self._scan: Future[Scan] = self._pool.submit(self._run)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped = True
+        self._pool.shutdown()
+
+    def result(self) -> Scan:
+        """The scan, at its end. Raises `StepBroken` where the file is not the one it was."""
+        scan = self._scan.result()
+        self.hold()
+        return scan
+
+    def hold(self) -> None:
+        """Raise `StepBroken` where the file changed since the look began."""
+        if identity_of(self._path) != self._before:
+            raise broken(
+                "source_changed",
+                "the file changed while it was read",
+                where=self._path,
+                hint="write it under another name and rename it when it is whole",
+                retryable=True,
+            )
+
+    def _run(self) -> Scan:
+        digest, size, tally = hashlib.sha256(), 0, self._tally or Tally()
+        unpack = zlib.decompressobj(31) if self._path.endswith(".gz") and self._tally else None
+        for block in self._blocks():
+            digest.update(block)
+            size += len(block)
+            if self._tally is None:
+                continue
+            if unpack is None:
+                tally.feed(block)
+            else:
+                unpack = _feed_unpacked(tally, unpack, block)
+        tally.end()
+        return Scan(fingerprint=digest.hexdigest(), bytes=size, tally=tally)
+
+    def _blocks(self) -> Iterator[bytes]:
+        descriptor = os.open(self._path, os.O_RDONLY)
+        try:
+            while not self._stopped and (block := os.read(descriptor, _BLOCK_BYTES)):
+                yield block
+        finally:
+            os.close(descriptor)
+
+
+def _feed_unpacked(tally: Tally, unpack: "zlib._Decompress", block: bytes) -> "zlib._Decompress":
+    """Feed what a block unpacks to. A gzip file may have several members, one behind the other."""
+    while block:
+        try:
+            tally.feed(unpack.decompress(block))
+        except zlib.error:
+            return unpack  # the engine says what is wrong with the file
+        block = unpack.unused_data if unpack.eof else b""
+        if unpack.eof:
+            unpack = zlib.decompressobj(31)
+    return unpack
+
+
+def identity_of(path: str) -> Identity:
+    """Raises `StepBroken` with code `source_missing`."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise broken(
+            "source_missing",
+            f"the file cannot be read: {error.strerror}",
+            where=path,
+            hint="paths are relative to the pipeline file",
+            retryable=True,
+        ) from error
+    return Identity(found.st_ino, found.st_size, found.st_mtime_ns)

@@ -1,0 +1,164 @@
+"""Files outside as destinations: a whole new content, or the old one.
+
+    out/flights.parquet                          the destination
+    out/.flights.parquet.headwater.json          its mark: who wrote what it holds, under which key
+    out/.flights.parquet.<hex>.headwater-draft   being written, locked by its writer
+
+A destination is replaced by a rename, under a lock on its folder. Drafts whose writer is gone are
+found by their free lock, and removed.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+
+from adapters.datasets.files import inside
+from adapters.disk import hash_and_sync, io_translated, sync_folder, write_synced
+from commands.steps.ports import Draft, Mark, Sinks, broken
+from domain.data.dataset import OuterDataset
+
+_DRAFT = ".headwater-draft"
+
+
+class FileSinks(Sinks):
+    """Writes files below the allowed folders."""
+
+    def __init__(self, root: str, roots: Sequence[str]) -> None:
+        self._root = root
+        self._roots = roots
+
+    @contextmanager
+    def draft(self, path: str) -> Iterator[Draft]:
+        target = Path(inside(path, self._root, self._roots))
+        with io_translated(str(target)):
+            if target.is_dir():
+                raise broken("io_error", "the destination is a folder", where=str(target))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target)
+            draft = FileDraft(target)
+        try:
+            yield draft
+        finally:
+            draft.close()
+
+
+class FileDraft(Draft):
+    """The next content of one file."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._draft, self._descriptor = _begin(target)
+        self._published = OuterDataset(namespace="file", name=str(target))
+
+    @property
+    def path(self) -> str:
+        return str(self._draft)
+
+    @property
+    def destination(self) -> OuterDataset:
+        return self._published
+
+    def unchanged(self, key: str) -> Mark | None:
+        mark = _mark(self._target)
+        if mark is None or mark.key != key:
+            return None
+        try:
+            fingerprint, size = hash_and_sync(str(self._target))
+        except OSError:
+            return None
+        if (fingerprint, size) != (mark.fingerprint, mark.bytes):
+            return None
+        self._name(mark)
+        return mark
+
+    def publish(self, mark: Mark) -> Mark:
+        with io_translated(str(self._target)):
+            fingerprint, size = hash_and_sync(str(self._draft))
+            mark = replace(mark, fingerprint=fingerprint, bytes=size)
+            with _locked(self._target.parent):
+                _refuse_newer(self._target, mark)
+                os.replace(self._draft, self._target)
+                _put_mark(self._target, mark)
+                sync_folder(self._target.parent)
+        self._name(mark)
+        return mark
+
+    def close(self) -> None:
+        """Remove what was not published."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._draft)
+        os.close(self._descriptor)
+
+    def _name(self, mark: Mark) -> None:
+        self._published = replace(self._published, fingerprint=mark.fingerprint, bytes=mark.bytes)
+
+
+def _begin(target: Path) -> tuple[Path, int]:
+    """A new draft, locked by us; made again where a sweep was quicker than the lock."""
+    while True:
+        draft = target.with_name(f".{target.name}.{uuid4().hex}{_DRAFT}")
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if draft.exists():
+            return draft, descriptor
+        os.close(descriptor)
+
+
+def _mark_path(target: Path) -> Path:
+    return target.with_name(f".{target.name}.headwater.json")
+
+
+def _mark(target: Path) -> Mark | None:
+    try:
+        return msgspec.json.decode(_mark_path(target).read_bytes(), type=Mark)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _put_mark(target: Path, mark: Mark) -> None:
+    # Under the folder's lock nobody else writes this file; one that is there was left by a crash.
+    temporary = target.with_name(f".{target.name}.headwater.json.new")
+    temporary.unlink(missing_ok=True)
+    write_synced(temporary, msgspec.json.encode(mark))
+    os.replace(temporary, _mark_path(target))
+
+
+def _refuse_newer(target: Path, mark: Mark) -> None:
+    there = _mark(target)
+    if there is not None and there.run != mark.run and there.run_time > mark.run_time:
+        raise broken(
+            "newer_content",
+            f"run {there.run}, which began later, has written to it already",
+            where=str(target),
+            hint="nothing to do: the destination holds the newer rows",
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove drafts for this destination that nobody is writing any more."""
+    for entry in os.scandir(target.parent):
+        if not (entry.name.startswith(f".{target.name}.") and entry.name.endswith(_DRAFT)):
+            continue
+        with suppress(OSError):
+            descriptor = os.open(entry.path, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry.path)
+            finally:
+                os.close(descriptor)
