@@ -14,6 +14,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     """Such as `steps.flown.rules[1].keep`; a step without a usable id is `steps[3]`."""
     message: str
     hint: str = ""
+    text_line: int = 0
+    """For a mistake inside a text (SQL), the line in it, from 1."""
 
 
 class InvalidSpec(Malformed):
@@ -31,5 +33,13 @@ def rejection(problems: Sequence[Problem]) -> Rejection:
     message = f"{first.path}: {first.message}" if first.path else first.message
     if len(problems) > 1:
         message += f" (and {len(problems) - 1} more)"
-    details = [{"path": one.path, "message": one.message, "hint": one.hint} for one in problems]
-    return Rejection("invalid_pipeline", message, {"problems": details})
+    return Rejection("invalid_pipeline", message, {"problems": [_told(one) for one in problems]})
+
+
+def _told(problem: Problem) -> dict[str, object]:
+    told: dict[str, object] = {
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+    return {**told, "text_line": problem.text_line} if problem.text_line else told

@@ -1,0 +1,99 @@
+"""The columns of every step, bound one after the other."""
+
+from collections.abc import Mapping
+
+from adapters.engines.rulebinding import (
+    Columns,
+    cleaned,
+    ordered_by,
+    quality_problems,
+    sql_problem,
+)
+from adapters.engines.tables import EmptyTables, SqlRefused
+from commands.steps.sql import sql_type
+from domain.pipeline.problems import Problem
+from domain.pipeline.shape import joined
+from domain.pipeline.spec import PipelineSpec
+from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, inputs_of
+
+
+class StepSchemas:
+    """What is known so far. What is wrong is added to `problems`, what cannot be checked to
+    `warnings`."""
+
+    def __init__(
+        self,
+        spec: PipelineSpec,
+        files: Mapping[str, str],
+        engine: EmptyTables,
+        problems: list[Problem],
+        warnings: list[str],
+    ) -> None:
+        self._spec = spec
+        self._files = files
+        self._engine = engine
+        self._problems = problems
+        self._warnings = warnings
+        self._known: dict[str, Columns | None] = {}
+
+    def add(self, step: Step) -> None:
+        """Bind a step whose inputs were added before."""
+        before = len(self._problems)
+        columns = self._columns(step)
+        base = joined("steps", step.id)
+        if columns is not None:
+            at = joined(base, "checks")
+            self._problems += quality_problems(step.checks, columns, self._engine, at)
+        elif step.checks and len(self._problems) == before:
+            self._unchecked(step, "its checks")
+        self._known[step.id] = columns
+
+    def _columns(self, step: Step) -> Columns | None:
+        if isinstance(step, Ingest):
+            types = self._spec.sources[step.source].types
+            return {
+                name: self._engine.settled_type(sql_type(type_)) for name, type_ in types.items()
+            }
+        if isinstance(step, Transform) and step.python:
+            return None
+        inputs = {alias: self._known[source] for alias, source in inputs_of(step).items()}
+        known = {alias: columns for alias, columns in inputs.items() if columns is not None}
+        if len(known) < len(inputs):
+            self._unchecked(step, "it")
+            return None
+        return self._bound(step, known)
+
+    def _bound(self, step: Step, inputs: dict[str, Columns]) -> Columns | None:
+        base = joined("steps", step.id)
+        match step:
+            case Transform():
+                return self._query(step, inputs, base)
+            case Clean(input=source, rules=rules):
+                at = joined(base, "rules")
+                return cleaned(rules, inputs[source], self._engine, at, self._problems)
+            case Check(input=source, rules=rules):
+                at = joined(base, "rules")
+                self._problems += quality_problems(rules, inputs[source], self._engine, at)
+                return inputs[source]
+            case Store(input=source):
+                at = joined(base, "order_by")
+                self._problems += ordered_by(step.order_by, inputs[source], at)
+                return inputs[source]
+            case Ingest():
+                return None
+
+    def _query(self, step: Transform, inputs: dict[str, Columns], base: str) -> Columns | None:
+        key = "sql" if step.sql else "sql_file"
+        sql = step.sql or self._files[step.sql_file]
+        try:
+            return self._engine.columns_of(sql, inputs)
+        except SqlRefused as error:
+            self._problems.append(sql_problem(error, joined(base, key), step.sql_file))
+            return None
+
+    def _unchecked(self, step: Step, what: str) -> None:
+        if not self._problems:
+            self._warnings.append(
+                f"step `{step.id}`: {what} cannot be checked before a run, because the columns of "
+                "a Python step are not known"
+            )

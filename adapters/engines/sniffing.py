@@ -1,0 +1,179 @@
+# ruff: noqa: S608  # literals go through `commands.steps.sql`
+"""Names and types of a source's columns, as its file has them."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import get_args
+
+import duckdb
+
+from adapters.engines.tables import refused
+from commands.steps.sql import literal, sql_type
+from domain.data.dataset import ColumnType
+from domain.errors import Malformed
+from domain.pipeline.names import did_you_mean
+from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
+
+_head_bytes = 1024 * 1024
+"""As much of a file as its header may take."""
+
+_sample_rows = 100_000
+"""Rows whose values decide a type."""
+
+_OURS = {sql_type(name): name for name in get_args(ColumnType)}
+_ISO = (None, "", "%Y-%m-%d")
+
+
+def sniff(source: Source, path: Path) -> dict[str, str]:
+    """Column → type, a `ColumnType` where one fits. Raises `Malformed`.
+
+    Declared types stand as declared; for them only the names are held against the file.
+    """
+    if not path.exists():
+        raise Malformed(f"there is no file {path}", hint=_neighbours(path))
+    if not path.is_file():
+        raise Malformed(f"{path} is no regular file")
+    if path.stat().st_size == 0:
+        raise Malformed(f"{path} is empty: not even a header")
+    match source:
+        case CsvSource():
+            return _csv(source, path)
+        case JsonlSource():
+            types = _described(
+                f"read_json({literal(str(path))}, format = 'newline_delimited')", path
+            )
+            return types if not source.columns else {**source.columns}
+        case ParquetSource():
+            types = _described(f"read_parquet({literal(str(path))})", path)
+            return types if not source.columns else _declared(source, [*types], path)
+
+
+def _csv(source: CsvSource, path: Path) -> dict[str, str]:
+    first = _first_record(source, path)
+    if not source.header:
+        if len(first) != len(source.columns):
+            message = f"{path.name} has {len(first)} columns, {len(source.columns)} are declared"
+            raise Malformed(message, hint="declare all of them, in order")
+        return {**source.columns}
+    for place, name in enumerate(first):
+        if not name.strip():
+            raise Malformed(f"column {place + 1} of {path.name} has no name in the header")
+        if name.lower() in [one.lower() for one in first[:place]]:
+            raise Malformed(f"{path.name} has two columns called `{name}`")
+    if source.columns:
+        return _declared(source, first, path)
+    return _types(source, path, first)
+
+
+def _declared(source: Source, names: list[str], path: Path) -> dict[str, str]:
+    missing = [name for name in source.columns if name not in names]
+    if missing:
+        hint = did_you_mean(missing[0], names)
+        raise Malformed(f"{path.name} has no column `{missing[0]}`", hint=hint)
+    more = [name for name in names if name not in source.columns]
+    if more:
+        shown = ", ".join(f"`{name}`" for name in more[:10])
+        raise Malformed(
+            f"{path.name} has columns that are not declared: {shown}",
+            hint="declare all columns, or none",
+        )
+    return {**source.columns}
+
+
+def _first_record(source: CsvSource, path: Path) -> list[str]:
+    try:
+        with _opened(path) as file:
+            head = file.read(_head_bytes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Malformed(f"{path} cannot be read: {error}") from error
+    if b"\0" in head:
+        raise Malformed(f"{path.name} is a binary file, not CSV")
+    text = head.decode("utf-8-sig", errors="replace")
+    if "\ufffd" in text[:-4]:
+        raise Malformed(f"{path.name} is not UTF-8", hint="convert it to UTF-8")
+    try:
+        records = csv.reader(io.StringIO(text, newline=""), delimiter=source.delimiter)
+        return next(iter(records), [])
+    except csv.Error as error:
+        raise Malformed(f"the first line of {path.name} cannot be read: {error}") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    with path.open("rb") as raw:
+        if path.name.endswith(".gz"):
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield unpacked
+        else:
+            yield raw
+
+
+def _types(source: CsvSource, path: Path, names: list[str]) -> dict[str, str]:
+    nulls = ", ".join(literal(text) for text in source.null_texts)
+    query = f"""
+        select Columns, DateFormat, TimestampFormat, SkipRows from sniff_csv(
+            {literal(str(path))}, nullstr = [{nulls}], delim = {literal(source.delimiter)},
+            quote = '"', escape = '"', header = true, sample_size = {_sample_rows})
+    """
+    found = _asked(query, path)[0]
+    columns = found[0] if isinstance(found[0], list) else []
+    if found[3] or [one["name"] for one in columns] != names:
+        raise Malformed(
+            f"the lines of {path.name} differ in their number of fields",
+            hint="mend the file, or check `delimiter`; `columns:` says what they should be",
+        )
+    odd = {
+        type_
+        for type_, format_ in (("DATE", found[1]), ("TIMESTAMP", found[2]))
+        if format_ not in _ISO and not str(format_).startswith("%Y-%m-%d")
+    }
+    return {
+        str(one["name"]): "string" if one["type"] in odd else _ours(str(one["type"]))
+        for one in columns
+    }
+
+
+def _described(relation: str, path: Path) -> dict[str, str]:
+    return {str(row[0]): _ours(str(row[1])) for row in _asked(f"describe from {relation}", path)}
+
+
+def _asked(query: str, path: Path) -> list[tuple[object, ...]]:
+    connection = duckdb.connect(":memory:", config={"threads": 1})
+    try:
+        connection.execute(
+            f"""
+            set memory_limit = '512MiB';
+            set temp_directory = '';
+            set autoload_known_extensions = false;
+            set autoinstall_known_extensions = false;
+            set allowed_paths = [{literal(str(path))}];
+            set enable_external_access = false;
+            set lock_configuration = true
+            """
+        )
+        return connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        first = refused(error).message.partition("\n")[0]
+        raise Malformed(f"{path.name} cannot be read: {first}") from error
+    finally:
+        connection.close()
+
+
+def _ours(type_: str) -> str:
+    if type_ == '"NULL"':
+        return "string"
+    ours: str = _OURS.get(type_, type_)
+    return ours
+
+
+def _neighbours(path: Path) -> str:
+    try:
+        names = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        return "the folder is not there either"
+    return did_you_mean(path.name, names) if names else "the folder is empty"
