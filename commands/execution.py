@@ -53,6 +53,11 @@ class _Draft:
         """Command id → place in `verdicts`."""
         self.verdicts: list[_Verdict] = []
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something was refused, or found done, that no append will check."""
+        return any(isinstance(one, Rejection | _Unchanged) for one in self.verdicts)
+
 
 class _Fresh(Struct, frozen=True):
     """New events."""
@@ -135,10 +140,9 @@ class StreamExecutor:
 
     async def _round(self, commands: Sequence[Command]) -> list[Reply]:
         memory = await self._recall(commands)
-        draft = _Draft(memory)
-        at = self._clock.now()
-        for command in commands:
-            draft.verdicts.append(self._decide(memory, draft, command, at))
+        draft = self._draft(memory, commands)
+        if draft.is_doubtful and await self._has_grown(memory):
+            draft = self._draft(memory, commands)
         positions: Sequence[Position] = ()
         if draft.envelopes:
             try:
@@ -148,6 +152,19 @@ class StreamExecutor:
                 raise
             self._memory = _stored(memory, draft, positions)
         return await self._replies(memory, draft, positions)
+
+    def _draft(self, memory: StreamMemory, commands: Sequence[Command]) -> _Draft:
+        draft = _Draft(memory)
+        at = self._clock.now()
+        for command in commands:
+            draft.verdicts.append(self._decide(memory, draft, command, at))
+        return draft
+
+    async def _has_grown(self, memory: StreamMemory) -> bool:
+        """Whether others have appended since; what is stored is checked by the append itself,
+        but a no is only worth as much as the state that it was decided on."""
+        before = memory.version
+        return (await self._refresh()).version > before if memory is self._memory else False
 
     async def _recall(self, commands: Sequence[Command]) -> StreamMemory:
         if self._memory is not None:

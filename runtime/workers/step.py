@@ -1,0 +1,331 @@
+"""Works on steps: claim, carry out, report.
+
+Nothing is done before a claim is accepted, and nothing counts that is reported for another lease
+than the last one. So tasks may come twice, late or not at all, and workers may be lost, without a
+step taking effect twice.
+
+    task ─► claim ─► run in a child, heartbeat beside it ─► report ─► finish
+              ▲            │
+              └─ child lost┘
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid5
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+from msgspec import Struct
+
+from adapters import telemetry
+from commands.ports import (
+    Clock,
+    CommandContext,
+    CommandSender,
+    Definitions,
+    Leases,
+    Task,
+    TaskDelivery,
+    TaskSource,
+)
+from commands.steps.ports import ChildLost, StepRunner, StepWork
+from domain.errors import Rejection, TimedOut, Unavailable
+from domain.limits import leases_max
+from domain.pipeline.events import Definition
+from domain.run.commands import Failed, Succeeded
+from domain.run.events import StepError
+from runtime.supervisor import Part, Signals
+
+
+class StepLimits(Struct, frozen=True, kw_only=True):
+    """How a step worker spends its time."""
+
+    steps_max: int = 4
+    """Steps worked on at once."""
+    poll_seconds: float = 1.0
+    heartbeat_seconds: float = 3.0
+    """A third of the time after which a silent worker's task goes to another."""
+    sends_max: int = 3
+    """Times that a claim is sent before its task is handed back."""
+    resend_seconds_min: float = 0.2
+    resend_seconds_max: float = 5.0
+    definitions_max: int = 32
+    """Definitions kept at hand."""
+
+
+class StepPorts(Struct, frozen=True, kw_only=True):
+    """What a step worker works with."""
+
+    source: TaskSource
+    sender: CommandSender
+    leases: Leases
+    definitions: Definitions
+    runner: StepRunner
+    clock: Clock
+
+
+class _Job:
+    """One attempt of a step in this worker's hands, with every delivery of its task."""
+
+    def __init__(self, delivery: TaskDelivery) -> None:
+        self.task: Task = delivery.task
+        self.deliveries = [delivery]
+        self.nudge = anyio.Event()
+        self.is_settled = False
+        """Nothing is to be handed back: done, or in another worker's hands."""
+        self.is_lost = False
+        self.is_cancelled = False
+        self.work_scope = anyio.CancelScope()
+        self.report_scope = anyio.CancelScope()
+
+    def begin(self) -> None:
+        """Another lease."""
+        self.is_lost = self.is_cancelled = False
+        self.work_scope, self.report_scope = anyio.CancelScope(), anyio.CancelScope()
+
+    def lose(self) -> None:
+        """The lease counts no more: whatever is done for it is ended, and left to others."""
+        self.is_lost = self.is_settled = True
+        self.work_scope.cancel()
+        self.report_scope.cancel()
+
+    def cancel(self) -> None:
+        """End the work; that is what shall be reported then."""
+        self.is_cancelled = True
+        self.work_scope.cancel()
+
+    async def keep_alive(self) -> None:
+        for delivery in tuple(self.deliveries):
+            await delivery.keep_alive()
+
+    async def finish(self) -> None:
+        """Take the task out of the queue; where that fails, its next delivery is refused."""
+        self.is_settled = True
+        try:
+            for delivery in self.deliveries:
+                await delivery.finish()
+        except (Unavailable, TimedOut):
+            return
+
+    async def give_back(self, seconds: float) -> None:
+        self.is_settled = True
+        try:
+            for delivery in self.deliveries:
+                await delivery.give_back(seconds)
+        except (Unavailable, TimedOut):
+            return
+
+
+_Key = tuple[UUID, str, int]
+
+
+class StepPart(Part):
+    """A step worker. Several of them, anywhere, share the queue."""
+
+    def __init__(self, worker: str, ports: StepPorts, limits: StepLimits | None = None) -> None:
+        self._worker = worker
+        self._ports = ports
+        self._limits = limits or StepLimits()
+        self._context = CommandContext(principal=f"worker:{worker}")
+        self._jobs: dict[_Key, _Job] = {}
+        self._freed = anyio.Event()
+        self._definitions: dict[str, Definition] = {}
+
+    @property
+    def name(self) -> str:
+        """For reports."""
+        return f"steps {self._worker}"
+
+    @property
+    def busy(self) -> int:
+        """Steps in work."""
+        return len(self._jobs)
+
+    def nudge(self, run: UUID) -> None:
+        """Look at once whether the leases of a run still count, as after a request to cancel."""
+        for job in self._jobs.values():
+            if job.task.run == run:
+                job.nudge.set()
+
+    async def run(self, signals: Signals) -> None:
+        """Take tasks until draining, then end what was begun. Raises `Unavailable`."""
+        async with anyio.create_task_group() as tasks:
+            signals.ready()
+            while not signals.is_draining:
+                with signals.interruptible():
+                    await self._take(tasks, signals)
+
+    async def _take(self, tasks: TaskGroup, signals: Signals) -> None:
+        while len(self._jobs) >= self._limits.steps_max:
+            self._freed = anyio.Event()
+            await self._freed.wait()
+        free = self._limits.steps_max - len(self._jobs)
+        for delivery in await self._ports.source.next(free, self._limits.poll_seconds):
+            key = (delivery.task.run, delivery.task.step, delivery.task.attempt)
+            if key in self._jobs:
+                # The queue thinks that this worker is lost. It is not: both are held and finished.
+                self._jobs[key].deliveries.append(delivery)
+                self._jobs[key].nudge.set()
+                continue
+            job = self._jobs[key] = _Job(delivery)
+            tasks.start_soon(signals.guard, f"step {key[1]} of {key[0]}", lambda j=job: self._do(j))
+
+    async def _do(self, job: _Job) -> None:
+        task = job.task
+        try:
+            with telemetry.step(str(task.run), task.step, parent=task.traceparent) as span:
+                span.set(telemetry.ATTEMPT, task.attempt)
+                span.set(telemetry.WORKER, self._worker)
+                await self._carry_out(job, span)
+        finally:
+            del self._jobs[(task.run, task.step, task.attempt)]
+            self._freed.set()
+            if not job.is_settled:
+                with anyio.move_on_after(1, shield=True):
+                    await job.give_back(0)
+
+    async def _carry_out(self, job: _Job, span: telemetry.Span) -> None:
+        """Claim and work, again where the child is lost; the run ends what loses too many."""
+        for _ in range(leases_max + 1):
+            claim_id = self._ports.clock.new_id()
+            work = await self._claim(job, claim_id, span.traceparent)
+            if work is None:
+                return
+            span.set(telemetry.LEASE, work.lease)
+            definition = await self._definition(job, work)
+            if definition is None:
+                return
+            work = msgspec.structs.replace(work, traceparent=span.traceparent)
+            if await self._attend(job, work, definition, claim_id):
+                return
+        await job.give_back(self._limits.resend_seconds_max)
+
+    async def _claim(self, job: _Job, claim_id: UUID, traceparent: str | None) -> StepWork | None:
+        """The work, or None where there is nothing to do here; the task is settled then."""
+        task = job.task
+        payload = {
+            "run": task.run,
+            "step": task.step,
+            "attempt": task.attempt,
+            "worker": self._worker,
+            "command_id": claim_id,
+            "correlation_id": task.correlation_id,
+        }
+        context = msgspec.structs.replace(self._context, traceparent=traceparent)
+        for _ in range(self._limits.sends_max):
+            try:
+                reply = await self._ports.sender.send("run.claim", payload, context)
+            except Rejection:
+                await job.finish()
+                return None
+            except (Unavailable, TimedOut):
+                await self._ports.clock.sleep(self._limits.resend_seconds_min)
+                continue
+            if "work" in reply:
+                return msgspec.convert(reply["work"], StepWork)
+            await job.finish()
+            return None
+        await job.give_back(self._limits.resend_seconds_max)
+        return None
+
+    async def _definition(self, job: _Job, work: StepWork) -> Definition | None:
+        known = self._definitions.get(work.bundle)
+        if known is not None:
+            return known
+        try:
+            found = await self._ports.definitions.definition(work.pipeline, work.revision)
+        except (Unavailable, TimedOut):
+            await job.give_back(self._limits.resend_seconds_max)
+            return None
+        self._definitions[work.bundle] = found
+        if len(self._definitions) > self._limits.definitions_max:
+            del self._definitions[next(iter(self._definitions))]
+        return found
+
+    async def _attend(
+        self, job: _Job, work: StepWork, definition: Definition, claim_id: UUID
+    ) -> bool:
+        """Work and report under a heartbeat; False where the child was lost."""
+        job.begin()
+        outcome: Succeeded | Failed | None = None
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._hold, job, work)
+            with job.work_scope:
+                with suppress(ChildLost):
+                    outcome = await self._ports.runner.run(work, definition)
+            if outcome is None and job.is_cancelled:
+                outcome = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
+            if outcome is not None and not job.is_lost:
+                with job.report_scope:
+                    await self._report(job, work, outcome, claim_id)
+            beside.cancel_scope.cancel()
+        return job.is_lost or outcome is not None
+
+    async def _hold(self, job: _Job, work: StepWork) -> None:
+        """Heartbeat: keep the task, and look whether the lease still counts."""
+        while not job.is_lost:
+            with anyio.move_on_after(self._limits.heartbeat_seconds):
+                await job.nudge.wait()
+            job.nudge = anyio.Event()
+            try:
+                await job.keep_alive()
+                state = await self._ports.leases.lease_state(
+                    work.run, work.step, work.attempt, work.lease
+                )
+            except (Unavailable, TimedOut):
+                continue
+            if not state.open:
+                job.lose()
+            elif state.cancelling:
+                job.cancel()
+
+    async def _report(
+        self, job: _Job, work: StepWork, outcome: Succeeded | Failed, claim_id: UUID
+    ) -> None:
+        """Tell the outcome, until it is known to be stored or to count no more."""
+        pause = self._limits.resend_seconds_min
+        with telemetry.report(str(work.run), work.step, parent=work.traceparent) as span:
+            context = CommandContext(
+                principal=self._context.principal,
+                traceparent=span.traceparent,
+                causation_id=claim_id,
+            )
+            while True:
+                try:
+                    await self._ports.sender.send("run.report", _told(work, outcome), context)
+                except (Unavailable, TimedOut):
+                    await self._ports.clock.sleep(pause)
+                    pause = min(2 * pause, self._limits.resend_seconds_max)
+                except Rejection as rejection:
+                    span.fail(rejection.code, rejection.message)
+                    if rejection.code not in ("too_large", "malformed"):
+                        job.lose()
+                        return
+                    outcome = _untellable(rejection)
+                else:
+                    await job.finish()
+                    return
+
+
+def _told(work: StepWork, outcome: Succeeded | Failed) -> Mapping[str, Any]:
+    return {
+        "run": work.run,
+        "step": work.step,
+        "attempt": work.attempt,
+        "lease": work.lease,
+        "outcome": outcome,
+        "command_id": uuid5(work.run, f"{work.step}/{work.lease}"),
+    }
+
+
+def _untellable(rejection: Rejection) -> Failed:
+    """In the place of an outcome that no report can carry."""
+    return Failed(
+        error=StepError(
+            code="outcome_too_large",
+            message=f"the step is done, but its outcome cannot be stored: {rejection.message}",
+            hint="fewer checks, columns or counts in one step",
+        )
+    )
