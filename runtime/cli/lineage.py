@@ -66,12 +66,13 @@ def tree(
     """The graph as indented text, seen from its dataset."""
     nodes = {str(node["id"]): node for node in graph["nodes"]}
     start = str(graph["dataset"])
+    name = console.styled(f"{start}.{column}" if column else start, "bold")
+    told = "" if column else _told(nodes.get(start, {}))
+    yield f"{name}  {console.styled(told, 'dim')}".rstrip()
     for way in ways:
         drawer = _Drawer(console, nodes, graph["edges"], way, by_column=bool(column))
         lines = list(drawer.draw(start, column))
         title = "comes from" if way == "up" else "goes to"
-        name = console.styled(f"{start}.{column}" if column else start, "bold")
-        yield f"{name}  {_told(nodes.get(start, {}))}".rstrip()
         yield console.styled(f"{title}{'' if lines else ' nothing that is known'}", "dim")
         yield from lines
 
@@ -119,8 +120,9 @@ class _Drawer:
         shown = printable(f"{name}.{column}" if column else name)
         if node.get("kind") == "step":
             shown = self._console.styled(shown, "dim")
-        told = _told(node) + (" (above)" if again else "")
-        return f"{shown}  {self._console.styled(told, 'dim')}".rstrip() if told else shown
+        told = "" if self._by_column else _told(node)
+        told = " ".join(filter(None, (told, "(above)" if again else "")))
+        return f"{shown}  {self._console.styled(told, 'dim')}" if told else shown
 
 
 def _told(node: Mapping[str, Any]) -> str:

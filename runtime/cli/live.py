@@ -64,8 +64,6 @@ class LineView:
             if step["status"] not in _OPEN:
                 for line in self._lines(step):
                     self._console.note(line)
-        if run["status"] != "running":
-            self._console.note(headline(self._console, run, err=True))
 
     def tick(self) -> None:
         """Nothing moves here."""

@@ -49,6 +49,8 @@ def summary(console: Console, run: Document) -> list[str]:
     """Everything that a person wants to know of a run at once."""
     steps = run["steps"]
     lines = [headline(console, run), console.styled(_facts(run), "dim")]
+    if run.get("retry_of"):
+        lines.append(console.styled(f"retry of {run['retry_of']}", "dim"))
     if run.get("params"):
         shown = ", ".join(f"{name}={words.scalar(v)}" for name, v in run["params"].items())
         lines.append(console.styled(f"params {shown}", "dim"))
@@ -83,8 +85,6 @@ def _facts(run: Document) -> str:
     facts = [f"run {run['run']}", revision]
     if run.get("started_at"):
         facts.append(words.moment(run["started_at"]))
-    if run.get("retry_of"):
-        facts.append(f"retry of {run['retry_of']}")
     return "  ".join(facts)
 
 
@@ -124,7 +124,7 @@ def _counted(name: str) -> Any:
 
 
 def _time(step: Mapping[str, Any]) -> str:
-    return words.seconds(step.get("seconds"))
+    return "" if step["status"] == "reused" else words.seconds(step.get("seconds"))
 
 
 def _running_time(step: Mapping[str, Any]) -> str:

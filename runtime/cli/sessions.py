@@ -112,14 +112,14 @@ class Way:
     @asynccontextmanager
     async def joined(self, holder: Holder | None = None) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
-        from runtime import wiring
-
         holder = holder or await self.holder()
         if holder is None:
             raise Unavailable(
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
             )
         await self._ready(holder)
+        from runtime import wiring
+
         async with wiring.connect_client(self.settings, self.datadir) as session:
             yield session
 
