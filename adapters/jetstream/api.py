@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from nats.aio.msg import Msg
 
-from adapters.jetstream.connection import Connection, Headers
+from adapters.jetstream.connection import Connection, Headers, NobodyListens
 from domain.errors import Failure, NotFound, StorageFull, TimedOut, Unavailable
 
 api_seconds_max = 5.0
@@ -136,6 +136,11 @@ class JetStreamApi:
             answer = await self._connection.request(subject, payload, seconds=api_seconds_max)
         except TimedOut as error:
             raise Unavailable(f"JetStream does not answer: {error.message}") from error
+        except NobodyListens as error:
+            raise Unavailable(
+                "the server has no JetStream, or it is just starting",
+                hint="run nats-server with -js",
+            ) from error
         return answer.data
 
     async def start_publish(

@@ -26,6 +26,8 @@ quiet_seconds = 0.1
 """Without another answer for so long everybody has answered."""
 
 principal_header = "Headwater-Principal"
+correlation_header = "Headwater-Correlation-Id"
+causation_header = "Headwater-Causation-Id"
 
 Document = dict[str, Any]
 
@@ -58,10 +60,8 @@ class NatsClient(CommandSender):
     ) -> Mapping[str, Any]:
         """As promised by the port."""
         subject = self._topology.command_subject(command)
-        headers = {principal_header: context.principal}
-        if context.traceparent:
-            headers["traceparent"] = context.traceparent
-        reply = _document(await self.request(subject, msgspec.json.encode(payload), headers))
+        body = msgspec.json.encode(payload)
+        reply = _document(await self.request(subject, body, _context_headers(context)))
         if reply.get("status") != "accepted":
             code, message = str(reply.get("code", "")), str(reply.get("message", ""))
             raise Rejection(code, message, reply.get("details"))
@@ -113,6 +113,16 @@ class NatsClient(CommandSender):
                 if status(answer) is None:
                     found.append(_document(answer.data))
         return found
+
+
+def _context_headers(context: CommandContext) -> Headers:
+    told = {
+        principal_header: context.principal,
+        "traceparent": context.traceparent,
+        correlation_header: context.correlation_id,
+        causation_header: context.causation_id,
+    }
+    return {key: str(value) for key, value in told.items() if value is not None}
 
 
 def _service(told: Document) -> Document:

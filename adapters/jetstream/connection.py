@@ -24,6 +24,9 @@ connect_seconds_max = 5.0
 reconnect_seconds = 0.1
 """Between two attempts to reconnect, and as much again at random."""
 
+version_min = (2, 12)
+"""The first nats-server with everything the bus needs."""
+
 ping_seconds = 5
 """A dead peer is noticed after three times that; a broken socket at once."""
 
@@ -35,7 +38,11 @@ class NobodyListens(Unavailable):
 
 
 class _ToughClient(Client):
-    """A message that the library cannot read is dropped; alone it would end the reading loop."""
+    """Goes on where the library gives up.
+
+    A message that cannot be read is dropped; it would end the reading loop. An error that the
+    server tells leads to a new connection; it would end this one for ever.
+    """
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
@@ -44,6 +51,12 @@ class _ToughClient(Client):
             await super()._process_msg(sid, subject, reply, data, headers)
         except (ValueError, IndexError) as error:
             _log.warning("a message that cannot be read was dropped: %s", error)
+
+    async def _process_err(self, err_msg: str) -> None:
+        error = nats.errors.Error(f"nats: {err_msg}")
+        await self._error_cb(error)
+        if "permissions violation" not in err_msg.lower():
+            await self._process_op_err(error)
 
 
 class Connection:
@@ -208,9 +221,19 @@ class Connection:
             reason = str(error) or self._last_error or "nobody answers"
             await self._client.close()
             raise Unavailable(f"cannot reach the bus at {url}: {reason}") from error
+        await self._check_version()
         self._inbox = self.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
         await self._on_connect()
+
+    async def _check_version(self) -> None:
+        found = self._client.connected_server_version
+        if (found.major, found.minor) < version_min:
+            await self._client.close()
+            wanted = ".".join(map(str, version_min))
+            raise Unavailable(
+                f"the bus is nats-server {found.major}.{found.minor}; at least {wanted} is needed"
+            )
 
     async def _on_answer(self, message: Msg) -> None:
         answer = self._waiting.get(message.subject.rpartition(".")[2])

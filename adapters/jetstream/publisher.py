@@ -6,6 +6,7 @@ from uuid import UUID
 
 from nats.aio.msg import Msg
 
+from adapters import telemetry
 from adapters.jetstream.api import (
     JetStreamApi,
     Stored,
@@ -64,7 +65,8 @@ class JetStreamPublisher(EventPublisher):
         """As promised by the port; what was acknowledged before an error stays published."""
         for start in range(0, len(events), in_flight_max):
             part = events[start : start + in_flight_max]
-            sequence = await self._publish_part(part, epoch, sequence)
+            with telemetry.publish(self._topology.events, _traces(part), len(part)):
+                sequence = await self._publish_part(part, epoch, sequence)
         return sequence
 
     async def purge(self) -> int:
@@ -110,6 +112,14 @@ class JetStreamPublisher(EventPublisher):
             raise failure(answer.error)
         if answer.duplicate or answer.seq != sequence + 1:
             raise Conflict(self._topology.events, sequence)
+
+
+def _traces(events: Sequence[Recorded]) -> Sequence[str]:
+    """The traces of the events, each once; none where nobody records."""
+    if not telemetry.is_recording():
+        return ()
+    found = (read_state(event.state).traceparent for event in events)
+    return list(dict.fromkeys(one for one in found if one is not None))
 
 
 def message_id(event: Recorded, epoch: str) -> str:

@@ -16,11 +16,9 @@ import msgspec
 from anyio import to_thread
 from msgspec import Struct
 
+from adapters.jetstream.connection import version_min
 from adapters.jetstream.directory import ServerDirectory
 from domain.errors import Unavailable
-
-version_min = (2, 12)
-"""The first nats-server with everything the bus needs."""
 
 ready_seconds_max = 10.0
 """From spawn to the first connection; usually 40 ms, more with much to recover."""

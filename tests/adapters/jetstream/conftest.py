@@ -13,8 +13,8 @@ from adapters.jetstream.topology import Topology, ensure
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where the server keeps its files."""
-    return tmp_path / "nats"
+    """Where the server keeps its files; its name is not an easy one."""
+    return tmp_path / 'nats of "Zoë" $HOME\'s'
 
 
 @pytest.fixture

@@ -103,6 +103,19 @@ async def test_too_large_is_refused_before_the_server_cuts_the_connection(
     assert connection.generation == generation
 
 
+async def test_an_error_of_the_server_is_not_the_end(
+    connection: Connection, other: Connection
+) -> None:
+    """Here: the library itself counts a payload without its headers."""
+    generation = connection.generation
+    await connection._client.publish("big", bytes(payload_bytes_max), headers={"Some": "x"})
+    with anyio.fail_after(5):
+        while not (connection.is_connected and connection.generation > generation):
+            await connection.wait_changed(connection.generation)
+    await connection.flush()
+    assert other.is_connected
+
+
 @pytest.mark.parametrize("subject", ["", "two words", "line\r\nPUB x 0"])
 async def test_a_bad_subject_is_refused(connection: Connection, subject: str) -> None:
     with pytest.raises(Malformed):
