@@ -1,0 +1,163 @@
+"""The main job, shown: a real pipeline on real data, then the same with a worker killed on its way.
+
+`make demo` runs it. It uses nothing but the `headwater` command, as anybody would.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+HEADWATER = Path(sys.executable).with_name("headwater")
+PIPELINE = "examples/flights/flights.yaml"
+DATA = ".headwater"
+"""Where commands look that are typed in the root of the project."""
+
+seconds_max = 60.0
+"""For anything to happen before the demo gives up."""
+
+
+def main() -> int:
+    """Everything, in order; 0 if all of it went as told."""
+    os.chdir(ROOT)
+    say("1. A pipeline on 336,776 flights: three sources, cleaning, a join, checks, a Parquet file")
+    show("run", PIPELINE, "--data", DATA)
+    say("2. What came out")
+    show("data", "flights.punctuality", "--limit", "8")
+    say("3. What each step did with its rows")
+    show("show")
+    say("4. Where the numbers in one column come from")
+    show("lineage", "flights.punctuality", "--column", "arr_delay", "--up")
+    say("5. The same pipeline as a service, and one of its workers killed in the middle of a step")
+    killed = run_with_a_kill()
+    say("6. Every view held against a fresh fold of all events")
+    verified = show("verify")
+    say("Your turn. Five commands to paste:")
+    for line in (
+        "data flights.punctuality --sql 'from data order by arr_delay desc'",
+        "events --run last",
+        "lineage flights.punctuality",
+        f"check {PIPELINE}",
+        f"run examples/python_step/temperatures.yaml --data {DATA}",
+    ):
+        print(f"  .venv/bin/headwater {line}")
+    return 0 if killed and verified == 0 else 1
+
+
+def run_with_a_kill() -> bool:
+    """Start a service and a run, kill the process that reads the flights, wait for the end."""
+    with service() as pid, following() as events:
+        started = answer("run", PIPELINE, "--data", DATA, "--detach", "--json")
+        run = str(started["run"])
+        print(f"run {run}")
+        wait_for_start(events, run, "raw")
+        victim = busiest_child(pid)
+        victim.kill()
+        print(f"kill -9 {victim.pid}: the process that was reading flights.csv.gz")
+        ended = answer("watch", run, "--json")
+        show("show", run)
+    raw = next(step for step in ended["steps"] if step["id"] == "raw")
+    print(f"\nThe run is {ended['status']}: 'raw' was claimed again, {raw['rows_out']:,} rows.")
+    return ended["status"] == "completed"
+
+
+def wait_for_start(events: "subprocess.Popen[str]", run: str, step: str) -> None:
+    """Return when a worker has claimed the step."""
+    assert events.stdout is not None
+    for line in events.stdout:
+        event = json.loads(line)
+        is_claim = event["tag"].startswith("run.step_started") and event["data"]["step"] == step
+        if is_claim and event["stream"] == f"run/{run}":
+            return
+    raise SystemExit("the events ended before the step began")
+
+
+def busiest_child(pid: int) -> psutil.Process:
+    """The step process that has worked most since a moment ago."""
+    children = [
+        child
+        for child in psutil.Process(pid).children(recursive=True)
+        if any("child" in word for word in child.cmdline())
+    ]
+    before = {child.pid: sum(child.cpu_times()[:2]) for child in children}
+    end = time.monotonic() + seconds_max
+    while time.monotonic() < end:
+        time.sleep(0.02)
+        for child in children:
+            if sum(child.cpu_times()[:2]) - before[child.pid] >= 0.05:
+                return child
+    raise SystemExit("no step process is at work")
+
+
+@contextmanager
+def service() -> Iterator[int]:
+    """`headwater up`, ready, until the block ends; the id of its process."""
+    process = subprocess.Popen([HEADWATER, "up", "--quiet"], stdin=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + seconds_max
+        while quietly("services") != 0:
+            if process.poll() is not None or time.monotonic() > end:
+                raise SystemExit("the service did not start")
+            time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(seconds_max)
+
+
+@contextmanager
+def following() -> Iterator["subprocess.Popen[str]"]:
+    """`headwater events --follow`, whose lines can be read as they come."""
+    process = subprocess.Popen(
+        [HEADWATER, "events", "--follow", "--json"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def show(*arguments: str) -> int:
+    """Print a command and run it where everybody can see; its exit code."""
+    print(f"$ headwater {shlex.join(arguments)}", flush=True)
+    return subprocess.run([HEADWATER, *arguments], stdin=subprocess.DEVNULL, check=False).returncode
+
+
+def quietly(*arguments: str) -> int:
+    """Run a command without a word; its exit code."""
+    done = subprocess.run(
+        [HEADWATER, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    return done.returncode
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    """What a command answers as JSON."""
+    done = subprocess.run(
+        [HEADWATER, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        timeout=seconds_max,
+        check=False,
+    )
+    return dict(json.loads(done.stdout))
+
+
+def say(text: str) -> None:
+    """Begin a part."""
+    print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
