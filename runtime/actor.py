@@ -148,20 +148,23 @@ class StreamActors(Streams):
     async def _empty(self, stream: StreamId, actor: _Actor) -> None:
         """Work until the mailbox is empty. A crash takes the state and the waiting along."""
         batch: list[_Letter] = []
-        has_ended_well = False
+        error: Failure | Defect | None = Defect(f"the actor of {stream} has crashed")
         try:
             while actor.mailbox:
                 size = min(len(actor.mailbox), self._limits.batch_commands_max)
                 batch = [actor.mailbox.popleft() for _ in range(size)]
                 await _work(actor.executor, batch)
-            has_ended_well = True
+            error = None
+        except anyio.get_cancelled_exc_class():
+            error = Unavailable("this service was stopped; whether the command was stored is open")
+            raise
         finally:
-            if not has_ended_well:
+            if error is not None:
                 if self._actors.get(stream) is actor:
                     del self._actors[stream]
                 for letter in (*batch, *actor.mailbox):
                     if not letter.done.is_set():
-                        letter.fail(Defect(f"the actor of {stream} was stopped in the middle"))
+                        letter.fail(error)
             actor.is_busy = False
             self._busy -= 1
             if not self._busy:

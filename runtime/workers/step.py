@@ -252,9 +252,8 @@ class StepPart(Part):
         outcome: Succeeded | Failed | None = None
         async with anyio.create_task_group() as beside:
             beside.start_soon(self._hold, job, work)
-            with job.work_scope:
-                with suppress(ChildLost):
-                    outcome = await self._ports.runner.run(work, definition)
+            with job.work_scope, suppress(ChildLost):
+                outcome = await self._ports.runner.run(work, definition)
             if outcome is None and job.is_cancelled:
                 outcome = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
             if outcome is not None and not job.is_lost:
