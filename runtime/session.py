@@ -4,7 +4,7 @@ A `Session` is a way to one data directory: over NATS to whoever holds it, or st
 when nobody does. `runtime.wiring` makes sessions; the doors know only what stands here.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -112,21 +112,41 @@ class Rows(Struct, frozen=True, kw_only=True):
 follow_seconds = 1.0
 """How long a follower lets the service wait for news before it asks again."""
 
+redraw_seconds_max = 0.1
+"""Longest rest between two looks at a run: what changes oftener is seen together."""
 
-async def follow(session: Session, run: str) -> AsyncIterator[Document]:
+_REST_SECONDS_PER_STEP = 0.002
+
+
+async def follow(
+    session: Session, run: str, rest: Callable[[float], Awaitable[None]]
+) -> AsyncIterator[Document]:
     """The run's document now and after each change, up to and including the one that ended it.
 
-    Raises what `Session.query` raises, `TimedOut` excepted: no news is no error.
+    `rest` sleeps between two looks, longer for large runs. Raises what `Session.query` raises,
+    `TimedOut` excepted: no news is no error.
     """
     document = await session.query("monitoring.run", {"run": run})
     yield document
     while document["status"] == "running":
+        await rest(min(redraw_seconds_max, _REST_SECONDS_PER_STEP * len(document["steps"])))
         seen = document
         document = await news(
             session, "monitoring.run", {"run": run, "timeout": follow_seconds}, seen["position"]
         )
-        if _without_position(document) != _without_position(seen):
+        if {**document, "position": None} != {**seen, "position": None}:
             yield document
+
+
+async def whole_run(session: Session, run: str) -> Document:
+    """A run with all its steps, however many. Raises what `Session.query` raises."""
+    document = await session.query("monitoring.run", {"run": run})
+    steps, cursor = [*document["steps"]], document.get("steps_next")
+    while cursor:
+        page = await session.query("monitoring.run", {"run": run, "cursor": cursor})
+        steps += page["steps"]
+        cursor = page.get("steps_next")
+    return {**document, "steps": steps}
 
 
 async def news(
@@ -137,7 +157,3 @@ async def news(
         return await session.query(name, {**arguments, "min_position": position + 1})
     except TimedOut:
         return await session.query(name, arguments)
-
-
-def _without_position(document: Document) -> Document:
-    return {key: value for key, value in document.items() if key != "position"}

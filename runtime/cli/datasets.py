@@ -10,11 +10,12 @@ from domain.errors import NotFound
 from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit
+from runtime.cli.latest import resolve_run
 from runtime.cli.output import print_csv, print_document, print_line, print_list
 from runtime.cli.parsing import Argument, Listing, Option
 from runtime.cli.sessions import Way
 from runtime.cli.table import Column, key, render
-from runtime.session import Rows, Session
+from runtime.session import Rows, Session, whole_run
 
 COLUMNS = (
     Column(title="dataset", text=key("dataset"), gives_way=True),
@@ -85,7 +86,7 @@ class Data(Listing):
         if not self.run:
             found = await session.query("lineage.dataset", {"dataset": self.dataset})
             return {"dataset": self.dataset, **found}
-        run = await session.query("monitoring.run", {"run": self.run})
+        run = await whole_run(session, await resolve_run(session, self.run))
         for step in run["steps"]:
             output = step.get("output")
             if output and self.dataset in (output["dataset"], step["id"]):

@@ -89,7 +89,7 @@ class Events(Listing):
     async def _filters(self, session: Session) -> Document:
         asked: Document = {}
         if self.run:
-            asked["run"] = await resolve_run(session, "" if self.run == "last" else self.run)
+            asked["run"] = await resolve_run(session, self.run)
         if self.pipeline:
             asked["pipeline"] = self.pipeline
         if self.tag:

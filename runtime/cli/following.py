@@ -14,7 +14,7 @@ from runtime.cli.live import View, redraw_seconds, view_for
 from runtime.cli.output import print_document
 from runtime.cli.run_view import summary
 from runtime.cli.sessions import Serving
-from runtime.session import Document, follow
+from runtime.session import Document, follow, whole_run
 
 How = Literal["ended", "detached", "stopped"]
 
@@ -37,7 +37,7 @@ class Follower:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._tick, view)
                 group.start_soon(self._listen, run, view, group)
-                async for document in follow(self._session, run):
+                async for document in follow(self._session, run, anyio.sleep):
                     self.run = document
                     view.show(document)
                 group.cancel_scope.cancel()
@@ -75,8 +75,11 @@ async def follow_and_tell(console: Console, serving: Serving, run: str, *, json:
     follower = Follower(console, serving)
     await follower.follow(run)
     if follower.how == "ended" and follower.run is not None:
-        print_run(console, follower.run, json=json)
-        return exit_of_run(str(follower.run["status"]))
+        ended = follower.run
+        if ended.get("steps_next"):
+            ended = await whole_run(serving.session, run)
+        print_run(console, ended, json=json)
+        return exit_of_run(str(ended["status"]))
     if follower.how == "detached":
         console.note(f"The run goes on.  Watch it:  headwater watch {run}")
         console.note(f"                  Stop it:   headwater cancel {run}")

@@ -6,10 +6,13 @@ from domain.errors import NotFound
 from runtime.cli.exits import Usage
 from runtime.session import Session
 
+LAST = "last"
+"""The newest run."""
+
 
 async def resolve_run(session: Session, text: str) -> str:
-    """A run's id; the newest run's for no text. Raises `NotFound`, `Usage`."""
-    if text:
+    """A run's id; the newest run's for no text, or `last`. Raises `NotFound`, `Usage`."""
+    if text not in ("", LAST):
         try:
             return str(UUID(text))
         except ValueError:

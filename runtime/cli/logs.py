@@ -16,6 +16,7 @@ from runtime.cli.output import print_document
 from runtime.cli.parsing import Argument, Command, Option
 from runtime.cli.sessions import Way
 from runtime.cli.words import printable
+from runtime.session import whole_run
 
 _NAME = re.compile(r"(?P<step>[a-z][a-z0-9_]*)\.(?P<attempt>\d+)\.(?P<lease>\d+)\.log")
 
@@ -54,7 +55,7 @@ class Logs(Command):
         way = Way(self)
         async with way.reading() as session:
             run = await resolve_run(session, self.run)
-            shown = await session.query("monitoring.run", {"run": run})
+            shown = await whole_run(session, run)
         steps = [str(step["id"]) for step in shown["steps"]]
         if self.step and self.step not in steps:
             raise NotFound(

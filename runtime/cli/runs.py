@@ -1,5 +1,6 @@
 """runs, show."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
@@ -13,12 +14,23 @@ from runtime.cli.output import print_list
 from runtime.cli.parsing import Argument, Command, Listing, Option
 from runtime.cli.sessions import Way
 from runtime.cli.table import Column, key
+from runtime.session import whole_run
+
+
+def _steps(item: Mapping[str, Any]) -> str:
+    steps = item.get("steps") or {}
+    if not steps:
+        return ""
+    done = sum(steps.get(name) or 0 for name in ("succeeded", "reused"))
+    return str(steps["total"]) if done == steps["total"] else f"{done}/{steps['total']}"
+
 
 COLUMNS = (
     Column(title="run", text=key("run")),
     Column(title="pipeline", text=key("pipeline"), gives_way=True),
     Column(title="status", text=key("status"), is_status=True),
     Column(title="started", text=lambda item: _short(item.get("requested_at")), style="dim"),
+    Column(title="steps", text=_steps, right=True),
     Column(title="time", text=lambda item: words.seconds(item.get("seconds")), right=True),
 )
 
@@ -69,7 +81,7 @@ class Show(Command):
         """Ask the monitoring view."""
         async with Way(self).reading() as session:
             run = await resolve_run(session, self.run)
-            found = await session.query("monitoring.run", {"run": run})
+            found = await whole_run(session, run)
         print_run(console, found, json=self.json)
         return Exit.DONE
 

@@ -13,7 +13,7 @@ from domain.errors import Rejection, TimedOut, Unavailable
 from runtime.cli.exits import Exit
 from runtime.cli.following import follow_and_tell
 from runtime.cli.sessions import Serving
-from runtime.session import Document, Session, follow
+from runtime.session import Document, Session, follow, whole_run
 from tests.cli import samples
 from tests.cli.consoles import plain_console, printed, said
 
@@ -65,6 +65,10 @@ class PlayedSession(Session):
         raise Unavailable("not here")
 
 
+async def _no_rest(_seconds: float) -> None:
+    await anyio.lowlevel.checkpoint()
+
+
 def _at(position: int, status: str, *steps: str) -> Document:
     done = [samples.step(name, "clean", rows_out=1) for name in steps]
     return samples.run(status, done, position=position)
@@ -73,15 +77,23 @@ def _at(position: int, status: str, *steps: str) -> Document:
 async def test_each_change_comes_once_and_the_end_is_the_last() -> None:
     one, two, three = _at(1, "running"), _at(5, "running", "a"), _at(9, "completed", "a", "b")
     session = PlayedSession(one, {**one, "position": 3}, two, three)
-    seen = [document["position"] async for document in follow(session, samples.RUN)]
+    seen = [document["position"] async for document in follow(session, samples.RUN, _no_rest)]
     assert seen == [1, 5, 9]
     assert [asked.get("min_position") for asked in session.asked] == [None, 2, 4, 6]
+
+
+async def test_a_run_of_many_steps_comes_in_pages() -> None:
+    first, second = _at(1, "completed", "a"), _at(1, "completed", "b")
+    session = PlayedSession({**first, "steps_next": "0"}, second)
+    document = await whole_run(session, samples.RUN)
+    assert [step["id"] for step in document["steps"]] == ["a", "b"]
+    assert [asked.get("cursor") for asked in session.asked] == [None, "0"]
 
 
 async def test_no_news_is_no_error() -> None:
     one = _at(1, "running")
     session = PlayedSession(one)
-    documents = follow(session, samples.RUN)
+    documents = follow(session, samples.RUN, _no_rest)
     assert await anext(documents) == one
     with anyio.move_on_after(0.05):
         await anext(documents)
