@@ -1,7 +1,7 @@
 """Datasets as Parquet files under their content's hash, and outcomes of steps under their keys.
 
     datasets/<2 hex>/<sha256>.parquet     written once, never changed
-    datasets/tmp/…                        being written; nobody else looks at it
+    datasets/tmp/<pid>/…                  being written by one process; nobody else looks at it
     keys/<fingerprint>.json               the whole outcome of a step, created once, never replaced
 
 Data is synced, file and folder, before a key names it, and a key before a report does.
@@ -24,12 +24,12 @@ from domain.data.dataset import DatasetVersion
 class FileArtifacts(Artifacts):
     """The artifact store in the data directory."""
 
-    def __init__(self, datasets: Path, keys: Path) -> None:
+    def __init__(self, datasets: Path, keys: Path, scratch: Path) -> None:
         self._datasets = datasets
         self._keys = keys
-        self._scratch = datasets / "tmp"
+        self._scratch = scratch
         with io_translated(str(datasets)):
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            scratch.mkdir(parents=True, exist_ok=True)
             keys.mkdir(parents=True, exist_ok=True)
 
     def path_of(self, version: DatasetVersion) -> str:

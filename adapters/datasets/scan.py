@@ -60,9 +60,7 @@ class Tally:
             self._count_quoted(whole.split(b"\n")[:-1])
             return
         lines = whole.count(b"\n")
-        if not self.blank_counts and (
-            whole[:1] in (b"\n", b"\r") or b"\n\n" in whole or b"\n\r\n" in whole
-        ):
+        if not self.blank_counts and _has_blank(whole):
             split = whole.split(b"\n")[:-1]
             lines -= split.count(b"") + split.count(b"\r")
         self.records += lines
@@ -84,6 +82,12 @@ class Tally:
             if not is_open:
                 self.records += 1
         self._open = is_open
+
+
+def _has_blank(whole: bytes) -> bool:
+    if whole[:1] in (b"\n", b"\r") or b"\n\n" in whole:
+        return True
+    return b"\r" in whole and b"\n\r\n" in whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

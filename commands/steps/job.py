@@ -67,6 +67,13 @@ class Job:
         """The input of a step that has one."""
         return self.inputs[0]
 
+    @property
+    def query(self) -> str:
+        """The text of a transform's query, wherever it is kept."""
+        if not isinstance(self.step, Transform):
+            return ""
+        return self.files[self.step.sql_file] if self.step.sql_file else self.step.sql
+
     def filled(self, text: str) -> str:
         """A text of the pipeline file with its `${param}` filled in."""
         return fill(text, self.work.params)
@@ -104,7 +111,7 @@ class Job:
 
     def edges(self, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
         """Column edges of the step, given its inputs' columns."""
-        return self.bench.tracer.trace(self.step, schemas)
+        return self.bench.tracer.trace(self.step, schemas, self.query)
 
     def _value(self, name: str) -> SqlValue:
         if name == "run_time":

@@ -266,9 +266,11 @@ class Functions(Protocol):
 class Tracer(Protocol):
     """Tells which column comes from which."""
 
-    def trace(self, step: Step, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
+    def trace(
+        self, step: Step, schemas: Mapping[str, Mapping[str, str]], sql: str
+    ) -> tuple[ColumnEdge, ...]:
         """Column edges of a step whose inputs have these columns (input's name → column →
-        type); none where they cannot be told."""
+        type); none where they cannot be told. `sql` is the text of a transform's query."""
         ...
 
 

@@ -21,7 +21,7 @@ def transform(job: Job, step: Transform) -> Made:
 
 
 def _by_query(job: Job, step: Transform, scratch: str) -> Made:
-    query = job.files[step.sql_file] if step.sql_file else step.sql
+    query = job.query
     views = {one.name: one.path for one in job.inputs}
     with job.bench.engines.open(views, (scratch,)) as engine:
         values = job.values(engine, query)

@@ -1,0 +1,94 @@
+"""What a pool and its children say to each other: frames of JSON behind their length."""
+
+import struct
+
+import msgspec
+from msgspec import Raw, Struct
+
+from commands.ports import Bound
+from commands.steps.ports import StepWork
+from domain.pipeline.events import Definition
+from domain.run.commands import Failed, Succeeded
+
+HEADER = struct.Struct(">I")
+
+frame_bytes_max = 64 * 2**20
+"""Longest frame: a wide table's column edges fit many times over."""
+
+
+class StepRequest(Struct, frozen=True, kw_only=True, tag="step", omit_defaults=True):
+    """Carry out a step."""
+
+    work: StepWork
+    definition: Definition | None = None
+    """Left out where the child has it from an earlier step of the same bundle."""
+    memory_bytes: int
+    log: str
+    """The attempt's log file, as a path."""
+
+
+class BindRequest(Struct, frozen=True, kw_only=True, tag="bind"):
+    """Check a definition."""
+
+    spec: Raw
+    files: dict[str, str]
+    root: str
+
+
+class PingRequest(Struct, frozen=True, kw_only=True, tag="ping"):
+    """Answer when everything that a step needs is loaded."""
+
+
+class StepReply(Struct, frozen=True, kw_only=True, tag="step"):
+    """What came of a step."""
+
+    result: Succeeded | Failed
+    resident_bytes: int
+
+
+class BindReply(Struct, frozen=True, kw_only=True, tag="bind"):
+    """A definition that can run."""
+
+    pipeline: str
+    bound: Bound
+
+
+class RefusedReply(Struct, frozen=True, kw_only=True, tag="refused"):
+    """The rules refuse a definition."""
+
+    code: str
+    message: str
+    details: dict[str, object]
+
+
+class DefectReply(Struct, frozen=True, kw_only=True, tag="defect"):
+    """A mistake in Headwater itself."""
+
+    traceback: str
+
+
+class PongReply(Struct, frozen=True, kw_only=True, tag="pong"):
+    """Ready."""
+
+
+Request = StepRequest | BindRequest | PingRequest
+Reply = StepReply | BindReply | RefusedReply | DefectReply | PongReply
+
+_request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def frame(message: Request | Reply) -> bytes:
+    """A message as it goes through the pipe."""
+    body = msgspec.json.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+def read_request(body: bytes) -> Request:
+    """What the parent wants."""
+    return _request.decode(body)
+
+
+def read_reply(body: bytes) -> Reply:
+    """What the child says."""
+    return _reply.decode(body)

@@ -1,0 +1,308 @@
+"""A pool of warm children that carry out steps and bind definitions."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+from anyio import to_thread
+from anyio.abc import TaskGroup
+
+from adapters import telemetry
+from adapters.processes.child import Child, spawn
+from adapters.processes.guard import Guard
+from adapters.processes.leftovers import discard, discard_abandoned
+from adapters.processes.limits import LimitBook, Limits
+from adapters.processes.messages import (
+    BindReply,
+    BindRequest,
+    DefectReply,
+    PingRequest,
+    RefusedReply,
+    Reply,
+    StepReply,
+    StepRequest,
+)
+from adapters.processes.places import log_name
+from commands.ports import Binder, Bound
+from commands.steps.ports import ChildLost, StepRunner, StepWork
+from domain.errors import Defect, Rejection, TimedOut, Unavailable
+from domain.pipeline.events import Definition
+from domain.run.commands import Failed, Succeeded
+from domain.run.events import StepError
+
+_bind_attempts_max = 2
+_bind_seconds_max = 60.0
+_sweep_seconds = 5.0
+
+
+def _nothing(_pid: int) -> None:
+    pass
+
+
+class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a pool's children are started, and what they may take."""
+
+    data: Path
+    """The data directory; children find datasets, keys, bundles and logs in it."""
+    roots: tuple[str, ...] = ()
+    """Folders besides a pipeline's own that its paths may lead to."""
+    timezone: str = "UTC"
+    size: int = 2
+    """Children that work at the same time."""
+    prestart: int = 0
+    """Children that are started with the pool."""
+    threads: int = 0
+    """Engine threads of each child; 0: one per processor."""
+    seconds: float = 3600.0
+    """Longest time of a step that says nothing else."""
+    memory_bytes: int = 2 * 2**30
+    """Most memory of a step that says nothing else."""
+    idle_seconds_max: float = 300.0
+    age_seconds_max: float = 3600.0
+    retire_bytes: int = 512 * 2**20
+    """A child that holds on to more than this after a step is replaced."""
+    pass_fds: tuple[int, ...] = ()
+    """Descriptors that every child inherits, such as the data directory's lock."""
+    command: tuple[str, ...] = (sys.executable, "-m", "runtime.child")
+    on_born: Callable[[int], None] = _nothing
+    """Told each child's process id."""
+    on_gone: Callable[[int], None] = _nothing
+
+
+class ChildPool(StepRunner, Binder):
+    """Hands work to children, starts them as needed and kills what goes beyond its limits."""
+
+    def __init__(self, options: PoolOptions, tasks: TaskGroup) -> None:
+        self._options = options
+        self._tasks = tasks
+        self._slots = anyio.Semaphore(options.size)
+        self._binding = anyio.Semaphore(1)
+        self._limits = LimitBook(options.seconds, options.memory_bytes)
+        self._idle: list[Child] = []
+        self._children: set[Child] = set()
+        self._ready = anyio.Event()
+
+    @staticmethod
+    @asynccontextmanager
+    async def open(options: PoolOptions) -> AsyncIterator["ChildPool"]:
+        """A pool for the time of the block; at its end no child is left."""
+        await to_thread.run_sync(discard_abandoned, options.data)
+        async with anyio.create_task_group() as tasks:
+            pool = ChildPool(options, tasks)
+            try:
+                tasks.start_soon(pool._sweep)
+                for _ in range(min(options.prestart, options.size)):
+                    tasks.start_soon(pool._prestart)
+                yield pool
+            finally:
+                tasks.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    for child in list(pool._children):
+                        await pool._end(child, seconds=_farewell_seconds())
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the children that are alive."""
+        return tuple(child.pid for child in self._children)
+
+    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+        limits = self._limits.of(definition, work.step)
+        async with self._slots:
+            child = await self._take(definition.bundle if limits.is_python else None)
+            reply: Reply | None = None
+            try:
+                if limits.is_python:
+                    child.bundle = definition.bundle
+                reply, ended = await self._carry_out(child, work, definition, limits)
+            finally:
+                await self._return(child, reply)
+        if isinstance(reply, StepReply):
+            return reply.result
+        if ended is not None:
+            return ended
+        raise _defect(reply)
+
+    async def bind(
+        self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
+    ) -> tuple[str, Bound]:
+        request = BindRequest(
+            spec=msgspec.Raw(msgspec.json.encode(spec)), files=dict(files), root=root
+        )
+        async with self._binding:
+            for _ in range(_bind_attempts_max):
+                try:
+                    return _bound(await self._ask_once(request))
+                except ChildLost:
+                    continue
+        raise Unavailable("the process that checks definitions died", hint="try again")
+
+    async def _ask_once(self, request: BindRequest) -> Reply:
+        child = await self._take(None)
+        reply: Reply | None = None
+        try:
+            with anyio.fail_after(_bind_seconds_max):
+                reply = await child.ask(request)
+        except TimeoutError:
+            raise TimedOut("checking the definition takes too long") from None
+        finally:
+            await self._return(child, reply)
+        return reply
+
+    async def _carry_out(
+        self, child: Child, work: StepWork, definition: Definition, limits: Limits
+    ) -> tuple[Reply | None, Failed | None]:
+        log = log_name(work)
+        path = self._options.data / "logs" / log
+        request = StepRequest(
+            work=work,
+            definition=definition if child.learns(definition.bundle) else None,
+            memory_bytes=limits.memory_bytes,
+            log=str(path),
+        )
+        guard = Guard(child, limits.memory_bytes, path)
+        reply: Reply | None = None
+        with anyio.move_on_after(limits.seconds) as clock:
+            async with anyio.create_task_group() as watching:
+                watching.start_soon(guard.watch)
+                try:
+                    reply = await child.ask(request)
+                except ChildLost:
+                    if guard.exceeded is None:
+                        raise
+                finally:
+                    watching.cancel_scope.cancel()
+        guard.finish()
+        if reply is not None:
+            return reply, None
+        if guard.exceeded is not None:
+            return None, _exceeded(guard.exceeded, limits, log)
+        if clock.cancelled_caught:
+            return None, _timed_out(limits, log)
+        return None, None
+
+    async def _take(self, bundle: str | None) -> Child:
+        """An idle child that may work for `bundle` (None: for anybody), or a new one."""
+        candidates = [child for child in self._idle if not child.has_ended]
+        fitting = [
+            child for child in candidates if bundle is None or child.bundle in (bundle, None)
+        ]
+        if fitting:
+            best = min(fitting, key=lambda child: _preference(child, bundle))
+            self._idle.remove(best)
+            return best
+        if len(self._children) >= self._options.size and candidates:
+            # All places are taken by children of other bundles: the one idle longest makes room.
+            oldest = min(candidates, key=lambda child: child.idle_since)
+            self._idle.remove(oldest)
+            await self._end(oldest)
+        return await self._start()
+
+    async def _start(self) -> Child:
+        options = self._options
+        command = [
+            *options.command,
+            str(options.data),
+            str(options.threads),
+            options.timezone,
+            *options.roots,
+        ]
+        try:
+            child = await spawn(command, options.pass_fds, anyio.current_time())
+        except OSError as error:
+            raise Unavailable(f"no step process can be started: {error}") from error
+        self._children.add(child)
+        options.on_born(child.pid)
+        return child
+
+    async def _return(self, child: Child, reply: Reply | None) -> None:
+        """Keep a child for the next step, or end it where it cannot go on."""
+        now = anyio.current_time()
+        if isinstance(reply, StepReply):
+            child.resident_bytes = reply.resident_bytes
+        is_fit = (
+            reply is not None
+            and not isinstance(reply, DefectReply)
+            and now - child.born < self._options.age_seconds_max
+            and child.resident_bytes < self._options.retire_bytes
+        )
+        if not is_fit or len(self._idle) >= self._options.size:
+            await self._end(child)
+            return
+        child.idle_since = now
+        self._idle.append(child)
+
+    async def _end(self, child: Child, seconds: float = 0.0) -> None:
+        """Kill a child, after `seconds` that it has to go by itself, and clean up after it."""
+        self._children.discard(child)
+        await child.end(seconds)
+        await to_thread.run_sync(discard, self._options.data, child.pid)
+        self._options.on_gone(child.pid)
+
+    async def _prestart(self) -> None:
+        child = await self._start()
+        reply: Reply | None = None
+        try:
+            reply = await child.ask(PingRequest())
+        except ChildLost:
+            return
+        finally:
+            await self._return(child, reply)
+
+    async def _sweep(self) -> None:
+        """End children that died by themselves or have had nothing to do for long."""
+        while True:
+            await anyio.sleep(_sweep_seconds)
+            now = anyio.current_time()
+            for child in list(self._idle):
+                too_long = now - child.idle_since > self._options.idle_seconds_max
+                if child in self._idle and (child.has_ended or too_long):
+                    self._idle.remove(child)
+                    await self._end(child)
+
+
+def _preference(child: Child, bundle: str | None) -> tuple[bool, float]:
+    # The same bundle first, then one that has loaded no Python; the latest used is the warmest.
+    return (child.bundle != bundle, -child.idle_since)
+
+
+def _farewell_seconds() -> float:
+    """A child that records spans has some to send yet."""
+    return 4.0 if telemetry.is_recording() else 0.0
+
+
+def _bound(reply: Reply) -> tuple[str, Bound]:
+    if isinstance(reply, BindReply):
+        return reply.pipeline, reply.bound
+    if isinstance(reply, RefusedReply):
+        raise Rejection(reply.code, reply.message, reply.details)
+    raise _defect(reply)
+
+
+def _defect(reply: Reply | None) -> Defect:
+    if isinstance(reply, DefectReply):
+        return Defect(f"a step process failed in its own code:\n{reply.traceback}")
+    return Defect(f"a step process answered {type(reply).__name__}")
+
+
+def _exceeded(taken: int, limits: Limits, log: str) -> Failed:
+    allowed = limits.memory_bytes // 2**20
+    error = StepError(
+        code="memory_exceeded",
+        message=f"the step had {taken // 2**20} MiB of memory, {allowed} MiB are allowed",
+        hint="give the step more `memory`, or work in batches",
+    )
+    return Failed(error=error, log=log)
+
+
+def _timed_out(limits: Limits, log: str) -> Failed:
+    error = StepError(
+        code="timeout",
+        message=f"the step was not done after {limits.seconds:g} s",
+        hint="give the step a longer `timeout`",
+        retryable=True,
+    )
+    return Failed(error=error, log=log)

@@ -1,0 +1,268 @@
+"""A step process: its composition root, and the loop in which it serves its pool.
+
+    python -m runtime.child DATA THREADS TIMEZONE [ROOT …]
+
+Requests come through standard input and answers go through standard output, until both are taken
+over for this and the process's own input and output point elsewhere: output to the log of the
+attempt in work. A reader of its own notices when the pool is gone, also in the middle of work, and
+ends the process and all that it started.
+"""
+
+import faulthandler
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adapters import telemetry
+from adapters.datasets.artifacts import FileArtifacts
+from adapters.datasets.files import FileSources
+from adapters.datasets.targets import FileSinks
+from adapters.disk import io_translated
+from adapters.engines.duckdb import DuckEngines
+from adapters.engines.python import BundleFunctions
+from adapters.processes.messages import (
+    HEADER,
+    BindReply,
+    BindRequest,
+    DefectReply,
+    PingRequest,
+    PongReply,
+    RefusedReply,
+    Reply,
+    Request,
+    StepReply,
+    StepRequest,
+    frame,
+    read_request,
+)
+from adapters.processes.places import log_name, scratch_of
+from commands.steps.ports import StepBroken, StepWork, Tracer, Workbench
+from commands.steps.task import carry_out
+from domain.data.lineage import ColumnEdge
+from domain.errors import Rejection
+from domain.pipeline.spec import PipelineSpec, decode_spec
+from domain.pipeline.steps import Step
+from domain.run.commands import Failed, Succeeded
+from runtime.tracing import tracing
+
+_definitions_max = 16
+"""As many as the pool thinks that a child remembers."""
+
+_engine_memory_share = 0.6
+"""Of a step's memory, for the engine; the rest is for Python, Arrow and what the engine hides."""
+
+
+class ColumnTracer(Tracer):
+    """Traces columns with the SQL parser, which is loaded with the first step that needs it."""
+
+    def trace(
+        self, step: Step, schemas: Mapping[str, Mapping[str, str]], sql: str
+    ) -> tuple[ColumnEdge, ...]:
+        from adapters.engines.lineage import trace_columns
+
+        return trace_columns(step, schemas, sql)
+
+
+class Known(Struct, frozen=True):
+    """A definition, read."""
+
+    spec: PipelineSpec
+    files: dict[str, str]
+
+
+class Server:
+    """Answers requests with the adapters of one data directory."""
+
+    def __init__(self, data: Path, threads: int, timezone: str, roots: tuple[str, ...]) -> None:
+        self._data = data
+        self._timezone = timezone
+        self._roots = roots
+        scratch = scratch_of(data, os.getpid())
+        self._artifacts = FileArtifacts(data / "datasets", data / "keys", scratch)
+        self._engines = DuckEngines(str(scratch / "spill"), threads)
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def answer(self, request: Request) -> Reply:
+        """The answer to one request; a mistake of our own is an answer too."""
+        try:
+            match request:
+                case StepRequest():
+                    return StepReply(result=self._step(request), resident_bytes=_resident_bytes())
+                case BindRequest():
+                    return self._bind(request)
+                case PingRequest():
+                    return PongReply()
+        except Rejection as refusal:
+            return RefusedReply(code=refusal.code, message=refusal.message, details=refusal.details)
+        except Exception:  # noqa: BLE001  # this is the child's supervisor: the parent shows what it says
+            return DefectReply(traceback=traceback.format_exc())
+
+    def prepare(self) -> None:
+        """Make ready for the next request, while nobody waits."""
+        self._engines.prepare()
+
+    def _step(self, request: StepRequest) -> Succeeded | Failed:
+        work, log = request.work, Path(request.log)
+        known = self._definition(request)
+        self._engines.memory_bytes = int(request.memory_bytes * _engine_memory_share)
+        try:
+            _print_to(log)
+        except StepBroken as stopped:
+            return Failed(error=stopped.error)
+        try:
+            with telemetry.child(str(work.run), work.step, parent=work.traceparent) as span:
+                result = carry_out(work, known.spec, known.files, self._bench(work, known))
+                if isinstance(result, Failed):
+                    span.fail(result.error.code, result.error.message)
+        finally:
+            written = _print_nowhere(log)
+        return replace(result, log=log_name(work)) if written else result
+
+    def _definition(self, request: StepRequest) -> Known:
+        definition = request.definition
+        if definition is not None:
+            spec = decode_spec(bytes(definition.spec))
+            self._known[definition.bundle] = Known(spec, definition.files)
+        self._known.move_to_end(request.work.bundle)
+        if len(self._known) > _definitions_max:
+            self._known.popitem(last=False)
+        return self._known[request.work.bundle]
+
+    def _bench(self, work: StepWork, known: Known) -> Workbench:
+        roots = self._roots or (work.root,)
+        return Workbench(
+            engines=self._engines,
+            artifacts=self._artifacts,
+            sources=FileSources(self._engines, work.root, roots),
+            sinks=FileSinks(work.root, roots),
+            functions=BundleFunctions(self._data / "bundles" / work.bundle, known.files),
+            tracer=ColumnTracer(),
+            stopwatch=time.perf_counter,
+            timezone=self._timezone,
+        )
+
+    def _bind(self, request: BindRequest) -> BindReply:
+        import msgspec
+
+        from adapters.engines.binding import bind
+
+        spec = msgspec.json.decode(request.spec)
+        bound = bind(spec, request.files, request.root, self._roots or (request.root,))
+        return BindReply(pipeline=str(spec["pipeline"]), bound=bound)
+
+
+class Line:
+    """The pipes to the pool."""
+
+    def __init__(self) -> None:
+        self._requests = os.dup(0)
+        self._replies = os.dup(1)
+        self._arrived: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._busy = False
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+
+    def next(self) -> Request | None:
+        """The next request; None when the pool is gone."""
+        body = self._arrived.get()
+        self._busy = True
+        return None if body is None else read_request(body)
+
+    def send(self, reply: Reply) -> None:
+        """Answer."""
+        view = memoryview(frame(reply))
+        while view:
+            view = view[os.write(self._replies, view) :]
+        self._busy = False
+
+    def _read(self) -> None:
+        while (head := self._exactly(HEADER.size)) is not None:
+            body = self._exactly(HEADER.unpack(head)[0])
+            if body is None:
+                break
+            self._arrived.put(body)
+        if self._busy:
+            _end_group()
+        self._arrived.put(None)
+
+    def _exactly(self, size: int) -> bytes | None:
+        found = bytearray()
+        while len(found) < size:
+            part = os.read(self._requests, size - len(found))
+            if not part:
+                return None
+            found += part
+        return bytes(found)
+
+
+def _end_group() -> None:
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def _print_to(log: Path) -> None:
+    """Send everything that is printed, by whom ever, to the end of a new log."""
+    with io_translated(str(log)):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        for standard in (1, 2):
+            os.dup2(descriptor, standard)
+        os.close(descriptor)
+
+
+def _print_nowhere(log: Path) -> bool:
+    """End the log; returns whether anything is in it. An empty one is removed."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    written = os.fstat(1).st_size > 0
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for standard in (1, 2):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    if not written:
+        log.unlink(missing_ok=True)
+    return written
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Serve until the pool is gone."""
+    data, threads, timezone, *roots = sys.argv[1:]
+    line = Line()
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = Server(Path(data), int(threads) or os.cpu_count() or 1, timezone, tuple(roots))
+    with tracing("step"):
+        while (request := line.next()) is not None:
+            line.send(server.answer(request))
+            server.prepare()
+
+
+if __name__ == "__main__":
+    main()
