@@ -112,10 +112,11 @@ class Rows(Struct, frozen=True, kw_only=True):
 follow_seconds = 1.0
 """How long a follower lets the service wait for news before it asks again."""
 
-redraw_seconds_max = 0.1
-"""Longest rest between two looks at a run: what changes oftener is seen together."""
+rest_seconds_max = 0.03
+"""Longest rest between two looks at a run: what changes oftener is seen together. Much shorter
+than the time after which a service that is waiting for its end takes a client for gone."""
 
-_REST_SECONDS_PER_STEP = 0.002
+_REST_SECONDS_PER_STEP = 0.00015
 
 
 async def follow(
@@ -129,7 +130,7 @@ async def follow(
     document = await session.query("monitoring.run", {"run": run})
     yield document
     while document["status"] == "running":
-        await rest(min(redraw_seconds_max, _REST_SECONDS_PER_STEP * len(document["steps"])))
+        await rest(min(rest_seconds_max, _REST_SECONDS_PER_STEP * len(document["steps"])))
         seen = document
         document = await news(
             session, "monitoring.run", {"run": run, "timeout": follow_seconds}, seen["position"]

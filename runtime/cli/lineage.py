@@ -10,7 +10,7 @@ from runtime.cli.exits import Exit, Usage
 from runtime.cli.output import print_document
 from runtime.cli.parsing import Argument, Command, Option
 from runtime.cli.sessions import Way
-from runtime.cli.words import count, printable
+from runtime.cli.words import plural, printable
 from runtime.session import Document
 
 Direction = Literal["up", "down"]
@@ -93,6 +93,7 @@ class _Drawer:
         self._nodes = nodes
         self._by_column = by_column
         self._near, self._far = ("to", "from") if way == "up" else ("from", "to")
+        self._verb = "read" if way == "up" else "made"
         self._edges: dict[tuple[str, str], list[Edge]] = {}
         self._seen: set[tuple[str, str]] = set()
         for edge in edges:
@@ -102,31 +103,45 @@ class _Drawer:
     def draw(self, node: str, column: str, indent: str = "") -> Iterator[str]:
         """Lines below a node."""
         self._seen.add((node, column))
-        nexts = dict.fromkeys(
-            self._place(edge, self._far) for edge in self._edges.get((node, column), ())
-        )
-        for number, (name, far) in enumerate(nexts, 1):
+        nexts = self._nexts((node, column))
+        for number, ((name, far), edge) in enumerate(nexts.items(), 1):
             last = number == len(nexts)
             again = (name, far) in self._seen and (name, far) in self._edges
-            yield f"{indent}{'└─ ' if last else '├─ '}{self._line(name, far, again=again)}"
+            yield f"{indent}{'└─ ' if last else '├─ '}{self._line(name, far, edge, again=again)}"
             if not again:
                 yield from self.draw(name, far, indent + ("   " if last else "│  "))
+
+    def _nexts(self, place: tuple[str, str]) -> dict[tuple[str, str], Edge]:
+        """What comes next, with the edge that leads there. A step between two datasets is only
+        named; one that leads nowhere, such as a check, is a place of its own."""
+        found: dict[tuple[str, str], Edge] = {}
+        for edge in self._edges.get(place, ()):
+            far = self._place(edge, self._far)
+            beyond = self._edges.get(far) if self._is_step(far[0]) else None
+            for further in beyond or [edge]:
+                found.setdefault(self._place(further, self._far), further)
+        return found
+
+    def _is_step(self, name: str) -> bool:
+        return self._nodes.get(name, {}).get("kind") == "step"
 
     def _place(self, edge: Edge, side: str) -> tuple[str, str]:
         return str(edge[side]), str(edge.get(f"{side}_column") or "")
 
-    def _line(self, name: str, column: str, *, again: bool) -> str:
-        node = self._nodes.get(name, {})
+    def _line(self, name: str, column: str, edge: Edge, *, again: bool) -> str:
         shown = printable(f"{name}.{column}" if column else name)
-        if node.get("kind") == "step":
-            shown = self._console.styled(shown, "dim")
-        told = "" if self._by_column else _told(node)
-        told = " ".join(filter(None, (told, "(above)" if again else "")))
-        return f"{shown}  {self._console.styled(told, 'dim')}" if told else shown
+        told = [
+            "" if self._by_column else _told(self._nodes.get(name, {})),
+            f"{self._verb} by {edge['step']}" if edge["step"] and not self._is_step(name) else "",
+            "to join, filter, group or order" if edge.get("kind") == "indirect" else "",
+            "(above)" if again else "",
+        ]
+        rest = "  ".join(filter(None, told))
+        return f"{shown}  {self._console.styled(rest, 'dim')}" if rest else shown
 
 
 def _told(node: Mapping[str, Any]) -> str:
     if node.get("kind") == "step":
         return str(node.get("step_kind") or "")
     rows = node.get("rows")
-    return f"{count(rows)} rows" if rows is not None else ""
+    return plural(rows, "row") if rows is not None else ""
