@@ -144,6 +144,17 @@ def empty_tables(params: Mapping[str, Param]) -> Iterator[EmptyTables]:
         connection.close()
 
 
+def names_of(sql: str, inputs: Mapping[str, Columns]) -> tuple[str, ...]:
+    """The names of a query's columns, whatever its params are. Raises `SqlRefused`."""
+    with empty_tables({}) as engine, engine.tables(inputs) as connection:
+        try:
+            asked = connection.extract_statements(sql)[0].named_parameters
+            rows = connection.execute(f"describe {_bare(sql)}", dict.fromkeys(asked) or None)
+            return tuple(str(row[0]) for row in rows.fetchall())
+        except (duckdb.Error, IndexError) as error:
+            raise SqlRefused(str(error)) from error
+
+
 def refused(error: duckdb.Error) -> SqlRefused:
     """DuckDB's words without its own prefixes, with its candidates as the hint."""
     text = str(error)
