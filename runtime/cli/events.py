@@ -24,7 +24,7 @@ _PAGE = 1000
 
 
 def _about(item: Mapping[str, Any]) -> str:
-    data: Mapping[str, Any] = item["data"]
+    data: Mapping[str, Any] = item["data"] or {}
     told = [str(data[name]) for name in ("pipeline", "step", "worker", "reason") if data.get(name)]
     outcome = data.get("outcome")
     if isinstance(outcome, dict) and outcome.get("rows_out") is not None:
@@ -32,7 +32,7 @@ def _about(item: Mapping[str, Any]) -> str:
     error = data.get("error")
     if isinstance(error, dict):
         told.append(str(error.get("message", "")))
-    return "  ".join(told) or msgspec.json.encode(data).decode()
+    return "  ".join(told) or str(item.get("problem") or msgspec.json.encode(data).decode())
 
 
 COLUMNS = (

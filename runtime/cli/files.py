@@ -24,10 +24,10 @@ def sendable(file: PipelineFile) -> dict[str, Any]:
 
 async def read_file(path: Path, settings: Settings) -> PipelineFile:
     """A pipeline file. Raises `Rejection` with every mistake, `Malformed` where there is none."""
-    from runtime import wiring
+    from runtime.wiring.files import read_pipeline
 
     try:
-        return await to_thread.run_sync(wiring.read_pipeline, path, settings)
+        return await to_thread.run_sync(read_pipeline, path, settings)
     except NotFound as error:
         raise Malformed(error.message, hint=error.hint) from error
 

@@ -72,7 +72,7 @@ class Way:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
-        from runtime import wiring
+        from runtime.wiring.sessions import open_offline
 
         taken = await self._take("read")
         if isinstance(taken, Holder):
@@ -80,13 +80,13 @@ class Way:
                 yield session
             return
         with closing(taken):
-            async with wiring.open_offline(self.settings, taken) as session:
+            async with open_offline(self.settings, taken) as session:
                 yield session
 
     @asynccontextmanager
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
-        from runtime import wiring
+        from runtime.wiring.sessions import connect_client
 
         taken = await self._take("run")
         if isinstance(taken, Holder):
@@ -95,7 +95,7 @@ class Way:
             return
         with ExitStack() as winding_up:
             async with hosted(console, self.settings, taken) as service:
-                async with wiring.connect_client(self.settings, self.datadir) as session:
+                async with connect_client(self.settings, self.datadir) as session:
                     serving = Serving(session, hosting=True)
                     yield serving
                 winding_up.enter_context(second_interrupt_stops(console))
@@ -118,9 +118,9 @@ class Way:
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
             )
         await self._ready(holder)
-        from runtime import wiring
+        from runtime.wiring.sessions import connect_client
 
-        async with wiring.connect_client(self.settings, self.datadir) as session:
+        async with connect_client(self.settings, self.datadir) as session:
             yield session
 
     async def _take(self, role: Role) -> Held | Holder:
@@ -156,10 +156,10 @@ class Way:
 @asynccontextmanager
 async def hosted(console: Console, settings: Settings, held: Held) -> AsyncIterator[Service]:
     """A service of our own, ready, which says what it takes up again."""
-    from runtime import wiring
+    from runtime.wiring.service import open_service
 
     with closing(held):
-        async with wiring.open_service(settings, held) as service:
+        async with open_service(settings, held) as service:
             await to_thread.run_sync(partial(held.say, ready=True))
             _tell_resumed(console, [str(run) for run in service.resumed])
             try:
