@@ -22,7 +22,7 @@ from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Sourc
 _head_bytes = 1024 * 1024
 """As much of a file as its header may take."""
 
-_sample_rows = 100_000
+_sample_rows = 20_480
 """Rows whose values decide a type."""
 
 _OURS = {sql_type(name): name for name in get_args(ColumnType)}
