@@ -8,6 +8,7 @@ and cannot be changed by the step's SQL.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import duckdb
@@ -56,7 +57,8 @@ class DuckEngines(Engines):
     def __init__(self, spill_folder: str, threads: int) -> None:
         self._spill_folder = spill_folder
         self._threads = threads
-        self._spare: duckdb.DuckDBPyConnection | None = None
+        self._spare: Future[duckdb.DuckDBPyConnection] | None = None
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
         self.memory_bytes = 1 << 30
 
     @property
@@ -64,19 +66,19 @@ class DuckEngines(Engines):
         return f"duckdb {duckdb.__version__}"
 
     def prepare(self) -> None:
-        """Have an instance ready for the next step."""
+        """Have an instance made ready for the next step; does not wait for it."""
         if self._spare is None:
-            self._spare = self._connect()
+            self._spare = self._opener.submit(self._connect)
 
     def close(self) -> None:
         """Give the spare instance up."""
         if self._spare is not None:
-            self._spare.close()
+            self._spare.result().close()
             self._spare = None
 
     @contextmanager
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
-        connection, self._spare = self._spare or self._connect(), None
+        connection = self._taken()
         try:
             with _translated():
                 self._confine(connection, [*views.values(), *files])
@@ -87,6 +89,10 @@ class DuckEngines(Engines):
             yield DuckEngine(connection)
         finally:
             connection.close()
+
+    def _taken(self) -> duckdb.DuckDBPyConnection:
+        spare, self._spare = self._spare, None
+        return self._connect() if spare is None else spare.result()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(":memory:", config={"threads": self._threads})
