@@ -21,8 +21,14 @@ page_items_default = 50
 page_items_max = 1_000
 """Items on a page of any list."""
 
-scan_events_max = 200_000
+page_bytes_max = 512 * 1024
+"""Encoded items on a page: well below the bus's largest message (1 MiB)."""
+
+scan_events_max = 100_000
 """Events looked at for one page of filtered events; the page ends there with a cursor."""
+
+scan_skew_seconds = 60
+"""By how much the clocks of those who recorded events may differ."""
 
 wait_seconds_default = 5.0
 """How long a query waits for `min_position` where it does not say."""
@@ -33,5 +39,11 @@ wait_seconds_max = 60.0
 depth_max = 100
 """Steps that a lineage question may follow from dataset to dataset."""
 
-edges_max = 10_000
-"""Edges in one answer about lineage."""
+edges_max = 2_000
+"""Edges in one answer about lineage: together well below the bus's largest message."""
+
+consumers_max = 1_000
+"""Newest readings of a dataset in which its present readers are looked for."""
+
+candidates_max = 1_000
+"""Names among which the one that was meant is looked for."""

@@ -80,8 +80,16 @@ STEPS = Table(
 
 
 def _registered(fact: Fact[PipelineRegistered]) -> Sequence[Change]:
-    values: dict[str, Value] = {"registered_at": fact.meta.recorded_at}
-    return (_pipeline(fact, {"status": "active", "reason": "", **values, **_revision(fact.data)}),)
+    # A name that is revived starts anew.
+    values: dict[str, Value] = {
+        "status": "active",
+        "reason": "",
+        "registered_at": fact.meta.recorded_at,
+        "revision": None,
+        "bundle": None,
+        "description": "",
+    }
+    return (_pipeline(fact, {**values, **_revision(fact.data)}),)
 
 
 def _revised(fact: Fact[PipelineRevised]) -> Sequence[Change]:
@@ -208,6 +216,9 @@ def _claimed(fact: Fact[StepStarted]) -> Sequence[Change]:
         "lease": step.lease,
         "worker": step.worker,
         "attempt_started_at": at,
+        "finished_at": None,
+        "seconds": None,
+        "error": None,
     }
     if step.lease == 1:
         values["started_at"] = at
@@ -220,7 +231,6 @@ def _succeeded(fact: Fact[StepSucceeded]) -> Sequence[Change]:
     values["status"] = "succeeded"
     values["finished_at"] = fact.meta.recorded_at
     values["log"] = step.log
-    values["error"] = None
     return (_step(fact, step.step, values), _count(fact, "succeeded"))
 
 

@@ -1,0 +1,60 @@
+"""What can be said of files without a service."""
+
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+
+from domain.errors import Rejection
+from runtime.session import Document, PipelineFile, Rows
+from runtime.settings import Settings
+
+
+def read_pipeline(path: Path, settings: Settings) -> PipelineFile:
+    """A pipeline file and what it names. Raises `Rejection` with code `invalid_pipeline`, whose
+    problems have a `place` such as `flights.yaml:14 steps.flown.rules[1]`."""
+    from adapters.pipelinefile.reading import read_pipeline as read  # not for --help
+
+    return read(path, settings.roots)
+
+
+async def bind_locally(file: PipelineFile, settings: Settings) -> Document:
+    """Check a file against its data in this process: `{"pipeline", "steps", "warnings"}`.
+
+    Raises like `read_pipeline`.
+    """
+    from adapters.engines.binding import bind  # the engine is slow to import
+
+    roots = (file.root, *settings.roots)
+    try:
+        bound = await to_thread.run_sync(bind, {**file.spec}, {**file.files}, file.root, roots)
+    except Rejection as rejection:
+        raise file.placed(rejection) from rejection
+    return {
+        "pipeline": file.pipeline,
+        "steps": [{"id": step.id, "kind": step.kind, "inputs": step.inputs} for step in bound.plan],
+        "warnings": list(bound.warnings),
+    }
+
+
+def read_rows(path: Path, sql: str, limit: int) -> Rows:
+    """At most `limit` rows of a Parquet file (`sql` sees it as `data`), with everything else on
+    this machine out of reach. Raises `Malformed` for SQL that fails."""
+    from adapters.engines.preview import read_preview  # the engine is slow to import
+
+    found = read_preview(path, sql, limit)
+    return Rows(columns=found.columns, types=found.types, rows=found.rows, more=found.more)
+
+
+def nats_server(settings: Settings) -> str:
+    """The nats-server that would be run. Raises `Unavailable`."""
+    from adapters.jetstream.server import find_binary
+
+    return find_binary(settings.nats_server or None)
+
+
+def pipeline_schema() -> dict[str, Any]:
+    """The JSON Schema of pipeline files."""
+    from adapters.pipelinefile.schema import json_schema  # not for --help
+
+    return json_schema()

@@ -1,0 +1,95 @@
+"""The views of one store: tables, the workers that keep them going, and the answers."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from adapters.clock import SystemClock
+from adapters.eventstore.sqlite import SqliteEventStore
+from adapters.memory.eventstore import MemoryEventStore
+from adapters.readmodels.progress import ViewProgress
+from adapters.readmodels.sqlite import SqliteReadModels
+from domain.errors import NotFound
+from projections.dispatch import DISPATCH
+from projections.lineage import LINEAGE
+from projections.monitoring import MONITORING
+from projections.ports import EventFeed, EventLog
+from projections.projection import Projection
+from projections.queries import Queries
+from projections.replay import replay, verify
+from projections.worker import Applied, ProjectionPorts, ProjectionWorker
+from runtime.session import Document
+
+StoredEvents = SqliteEventStore | MemoryEventStore
+"""A store as the read side needs it: one log of all events, and single streams."""
+
+PROJECTIONS: Sequence[Projection] = (MONITORING, LINEAGE, DISPATCH)
+"""Every view there is."""
+
+
+class ReadSide(Struct, frozen=True, kw_only=True):
+    """All views of one store, served."""
+
+    log: EventLog
+    read_models: SqliteReadModels
+    workers: Sequence[ProjectionWorker]
+    queries: Queries
+
+    async def start(self) -> None:
+        """Catch every view up with the store, from nothing where it does not fit."""
+        for worker in self.workers:
+            await worker.start()
+
+    async def verify(self, *, repair: bool) -> Document:
+        """Hold every view against a fresh fold of the store."""
+        report = await verify(self.log, self.read_models, PROJECTIONS, repair=repair)
+        document: Document = msgspec.to_builtins(report)
+        return document
+
+    async def replay(self, view: str) -> Document:
+        """Rebuild one view beside the live one, tell the differences, and swap."""
+        for projection in PROJECTIONS:
+            if projection.name == view:
+                report = await replay(self.log, self.read_models, projection)
+                document: Document = msgspec.to_builtins(report)
+                return document
+        names = ", ".join(projection.name for projection in PROJECTIONS)
+        raise NotFound(f"no view is called {view!r}", hint=f"the views are {names}")
+
+
+@asynccontextmanager
+async def open_tables(path: Path | None) -> AsyncIterator[SqliteReadModels]:
+    """The read models in a file, or in memory for None."""
+    opened = SqliteReadModels.open(path) if path else SqliteReadModels.open_in_memory()
+    async with opened as read_models:
+        yield read_models
+
+
+def read_side(
+    store: StoredEvents,
+    read_models: SqliteReadModels,
+    feeds: Callable[[str], EventFeed],
+    on_applied: dict[str, Applied],
+) -> ReadSide:
+    """Put together; `feeds` gives each view its feed by the view's name."""
+    ticker = SystemClock()
+    progress = {projection.name: ViewProgress() for projection in PROJECTIONS}
+    workers = [
+        ProjectionWorker(
+            projection,
+            ProjectionPorts(
+                log=store,
+                feed=feeds(projection.name),
+                read_models=read_models,
+                progress=progress[projection.name],
+                ticker=ticker,
+            ),
+            *([on_applied[projection.name]] if projection.name in on_applied else []),
+        )
+        for projection in PROJECTIONS
+    ]
+    queries = Queries(read_models, store, store, progress)
+    return ReadSide(log=store, read_models=read_models, workers=workers, queries=queries)

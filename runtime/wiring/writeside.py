@@ -1,0 +1,65 @@
+"""The write side over one store: actors, dispatcher, and what they need to know."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+
+from adapters import telemetry
+from adapters.clock import SystemClock
+from commands.blueprint import Blueprint, Blueprints
+from commands.dispatcher import CommandDispatcher
+from commands.lookup import Lookup
+from commands.ports import Binder, Bound, EventStore
+from domain.pipeline.events import Definition
+from domain.pipeline.planning import plan
+from domain.pipeline.spec import decode_spec
+from runtime.actor import ActorLimits, Spawn, StreamActors
+from runtime.settings import Settings
+from runtime.supervisor import open_supervisor
+from runtime.wiring.traced import TracedStore
+
+
+class WriteSide:
+    """One store's actors and the two doors to them."""
+
+    def __init__(self, store: EventStore, binder: Binder, settings: Settings, spawn: Spawn) -> None:
+        store = TracedStore(store) if telemetry.is_recording() else store
+        clock = SystemClock()
+        limits = ActorLimits(mailbox_letters_max=settings.mailbox_max)
+        self.streams = StreamActors(store, clock, spawn, limits)
+        self.dispatcher = CommandDispatcher(
+            self.streams, store, binder, clock, Blueprints(_blueprint)
+        )
+        self.lookup = Lookup(self.streams, store)
+
+
+@asynccontextmanager
+async def open_write_side(
+    store: EventStore, binder: Binder, settings: Settings
+) -> AsyncIterator[WriteSide]:
+    """With tasks of its own, for a process that is no service."""
+    async with open_supervisor() as supervisor:
+        yield WriteSide(store, binder, settings, supervisor.spawn)
+
+
+class LocalBinder(Binder):
+    """Binds in a thread of this process, for commands without a service."""
+
+    def __init__(self, roots: tuple[str, ...]) -> None:
+        self._roots = roots
+
+    async def bind(
+        self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
+    ) -> tuple[str, Bound]:
+        from adapters.engines.binding import bind  # the engine is slow to import
+
+        bound = await to_thread.run_sync(partial(bind, spec, files, root, self._roots))
+        return decode_spec(bytes(bound.definition.spec)).pipeline, bound
+
+
+def _blueprint(definition: Definition) -> Blueprint:
+    spec = decode_spec(bytes(definition.spec))
+    return Blueprint(plan=plan(spec), parallel=spec.parallel, params=spec.params)
