@@ -11,6 +11,9 @@ from adapters.jetstream.publisher import event_headers
 from adapters.jetstream.reply import code_header, error_reply
 from commands.catalog import PAYLOADS, decode
 from domain import errors
+from projections import datasets, graph, history, runs
+from projections.queries import Queries
+from projections.questions import Question
 from tests.architecture.source import below
 from tests.docs.documents import ROOT
 
@@ -39,6 +42,31 @@ def test_every_key_of_a_payload_is_told() -> None:
         for field in msgspec.structs.fields(kind):
             name = field.encode_name
             assert f"`{name}`" in PAGE or f'"{name}"' in PAGE, name
+
+
+QUESTIONS: dict[str, type[Question]] = {
+    "monitoring.pipelines": runs.PipelinesQuestion,
+    "monitoring.pipeline": runs.PipelineQuestion,
+    "monitoring.runs": runs.RunsQuestion,
+    "monitoring.run": runs.RunQuestion,
+    "lineage.datasets": datasets.DatasetsQuestion,
+    "lineage.dataset": datasets.DatasetQuestion,
+    "lineage.graph": graph.GraphQuestion,
+    "events.list": history.EventsQuestion,
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_query_is_told_with_its_arguments(name: str) -> None:
+    (told,) = re.findall(rf"^\| `{re.escape(name)}` \| (.*?) \|", PAGE, re.MULTILINE)
+    common = {"min_position", "timeout", "limit", "cursor"}
+    arguments = set(QUESTIONS[name].__struct_fields__)
+    assert set(re.findall(r"`(\w+)`", told)) - common == arguments - common
+
+
+def test_no_query_is_left_out() -> None:
+    known = set(re.findall(r'"((?:monitoring|lineage|events)\.\w+)": ', source_of(Queries)))
+    assert known == set(QUESTIONS)
 
 
 def test_every_code_of_a_rejection_is_told() -> None:
