@@ -17,7 +17,7 @@ from domain.errors import NotFound
 from projections.datasets import DatasetKey, key_of, resolve
 from projections.limits import consumers_max, depth_max, edges_max
 from projections.lineage import NAMESPACE
-from projections.ports import ReadModels, Row
+from projections.ports import ReadModels, Row, Value
 from projections.questions import Document, Question, Text, did_you_mean
 
 _NEWEST = (1 << 63) - 1
@@ -42,6 +42,11 @@ class StepKey(NamedTuple):
 
     run: str
     step: str
+
+    @property
+    def arguments(self) -> dict[str, Value]:
+        """As a query takes it."""
+        return {"run": self.run, "step": self.step}
 
 
 class Stop(NamedTuple):
@@ -223,7 +228,7 @@ class _Facts:
 
     async def maker(self, stop: Stop) -> tuple[StepKey, int] | None:
         """Who made a dataset, and at which position: in the same run, or last before."""
-        place = {"namespace": stop.key.namespace, "name": stop.key.name}
+        place: dict[str, Value] = {"namespace": stop.key.namespace, "name": stop.key.name}
         rows: Sequence[Row] = ()
         if stop.run is not None:
             rows = await self._models.query("lineage.maker_in_run", {**place, "run": stop.run})
@@ -256,14 +261,14 @@ class _Facts:
         return [row for row in self._links[step] if row["direction"] == direction]
 
     async def columns(self, step: StepKey) -> tuple[ColumnEdge, ...]:
-        """The column edges of a step."""
+        """The column edges of a step; of one that was reused, those of the run it was done in."""
         if step not in self._columns:
-            rows = await self._models.query(
-                "lineage.columns_of_step", {"run": step.run, "step": step.step}
-            )
-            self._columns[step] = tuple(
-                edge for row in rows for edge in _column_edges.decode(str(row["edges"]))
-            )
+            rows = await self._models.query("lineage.columns_of_step", step.arguments)
+            edges = tuple(edge for row in rows for edge in _column_edges.decode(str(row["edges"])))
+            origin = None if edges else (await self.step(step))["reused_from"]
+            if origin is not None and origin != step.run:
+                edges = await self.columns(StepKey(str(origin), step.step))
+            self._columns[step] = edges
         return self._columns[step]
 
     async def source(self, step: StepKey, edge: ColumnEdge) -> DatasetKey | None:
@@ -279,7 +284,7 @@ class _Facts:
 
     async def step(self, step: StepKey) -> Document:
         """The node of a step."""
-        rows = await self._models.query("lineage.step", {"run": step.run, "step": step.step})
+        rows = await self._models.query("lineage.step", step.arguments)
         row: Row = rows[0] if rows else {}
         pipeline = row.get("pipeline") or step.run
         return {

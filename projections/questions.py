@@ -1,6 +1,7 @@
 """Arguments of queries as types, and pages of lists."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -45,8 +46,8 @@ def asked(kind: type[Q], arguments: Mapping[str, Any]) -> Q:
         return msgspec.convert(arguments, kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
-        unknown = message.removeprefix("Object contains unknown field `").removesuffix("`")
-        field = path.rstrip("`").lstrip(".") or (unknown if unknown != message else "")
+        named = re.search("field `(.+)`", message)
+        field = ".".join(filter(None, (path.strip("`."), named and named[1])))
         known = ", ".join(kind.__struct_fields__)
         raise Malformed(message, path=field, hint=f"a query of this name takes {known}") from None
 

@@ -1,0 +1,74 @@
+-- name: lineage.datasets
+SELECT d.*, r.pipeline
+FROM lineage_datasets d LEFT JOIN lineage_runs r ON r.run = d.run
+WHERE (d.namespace, d.name) > (:namespace, :name)
+    AND (:pipeline IS NULL OR r.pipeline = :pipeline)
+ORDER BY d.namespace, d.name
+LIMIT :limit;
+
+-- name: lineage.dataset
+SELECT d.*, r.pipeline
+FROM lineage_datasets d LEFT JOIN lineage_runs r ON r.run = d.run
+WHERE d.namespace = :namespace AND d.name = :name;
+
+-- name: lineage.named
+SELECT namespace, name
+FROM lineage_datasets
+WHERE name = :text
+    OR namespace || ':' || name = :text
+    OR substr(name, -length(:ending)) = :ending
+    OR substr(name, -length(:file)) = :file
+ORDER BY namespace, name
+LIMIT :limit;
+
+-- name: lineage.names
+SELECT namespace, name FROM lineage_datasets ORDER BY position DESC LIMIT :limit;
+
+-- name: lineage.versions
+SELECT e.run, e.step, e.fingerprint, e.rows, e.bytes, e.recorded_at, e.position,
+    s.reused_from, r.pipeline
+FROM lineage_edges e
+LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
+LEFT JOIN lineage_runs r ON r.run = e.run
+WHERE e.namespace = :namespace AND e.name = :name AND e.direction = 'out'
+    AND e.position < :before AND (:run IS NULL OR e.run = :run)
+ORDER BY e.position DESC
+LIMIT :limit;
+
+-- name: lineage.maker_in_run
+SELECT run, step, position
+FROM lineage_edges
+WHERE run = :run AND direction = 'out' AND namespace = :namespace AND name = :name
+ORDER BY position DESC
+LIMIT 1;
+
+-- name: lineage.maker_before
+SELECT run, step, position
+FROM lineage_edges
+WHERE namespace = :namespace AND name = :name AND direction = 'out' AND position < :before
+ORDER BY position DESC
+LIMIT 1;
+
+-- name: lineage.readers
+SELECT e.run, e.step, e.position, r.pipeline
+FROM lineage_edges e LEFT JOIN lineage_runs r ON r.run = e.run
+WHERE e.namespace = :namespace AND e.name = :name AND e.direction = 'in'
+ORDER BY e.position DESC
+LIMIT :limit;
+
+-- name: lineage.step
+SELECT s.kind, s.reused_from, s.position, s.recorded_at, r.pipeline, r.revision
+FROM lineage_steps s LEFT JOIN lineage_runs r ON r.run = s.run
+WHERE s.run = :run AND s.step = :step;
+
+-- name: lineage.edges_of_step
+SELECT direction, namespace, name, fingerprint, rows, bytes, recorded_at, position
+FROM lineage_edges
+WHERE run = :run AND step = :step
+ORDER BY direction, namespace, name;
+
+-- name: lineage.columns_of_step
+SELECT c.edges
+FROM lineage_traces t JOIN lineage_columns c ON c.columns = t.columns
+WHERE t.run = :run AND t.step = :step
+ORDER BY t.part;

@@ -1,0 +1,2 @@
+-- name: views.position
+SELECT position FROM view_checkpoints WHERE view = :view;
