@@ -120,14 +120,15 @@ _REST_SECONDS_PER_STEP = 0.00015
 
 
 async def follow(
-    session: Session, run: str, rest: Callable[[float], Awaitable[None]]
+    session: Session, run: str, rest: Callable[[float], Awaitable[None]], *, since: int = 0
 ) -> AsyncIterator[Document]:
     """The run's document now and after each change, up to and including the one that ended it.
 
-    `rest` sleeps between two looks, longer for large runs. Raises what `Session.query` raises,
-    `TimedOut` excepted: no news is no error.
+    `since` is the position at which the run is known to be there. `rest` sleeps between two looks,
+    longer for large runs. Raises what `Session.query` raises, `TimedOut` excepted: no news is no
+    error.
     """
-    document = await session.query("monitoring.run", {"run": run})
+    document = await session.query("monitoring.run", {"run": run, "min_position": since})
     yield document
     while document["status"] == "running":
         await rest(min(rest_seconds_max, _REST_SECONDS_PER_STEP * len(document["steps"])))

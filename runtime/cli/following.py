@@ -30,14 +30,14 @@ class Follower:
         self.how: How = "ended"
         self.run: Document | None = None
 
-    async def follow(self, run: str) -> None:
+    async def follow(self, run: str, since: int) -> None:
         """Show the run until it ends, or until somebody has seen enough."""
         view = view_for(self._console)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._tick, view)
                 group.start_soon(self._listen, run, view, group)
-                async for document in follow(self._session, run, anyio.sleep):
+                async for document in follow(self._session, run, anyio.sleep, since=since):
                     self.run = document
                     view.show(document)
                 group.cancel_scope.cancel()
@@ -70,10 +70,15 @@ class Follower:
             view.say(f"The run could not be cancelled: {error.message}")
 
 
-async def follow_and_tell(console: Console, serving: Serving, run: str, *, json: bool) -> Exit:
-    """Follow a run, print what came of it, and return the exit code that says so."""
+async def follow_and_tell(
+    console: Console, serving: Serving, run: str, *, json: bool, since: int = 0
+) -> Exit:
+    """Follow a run, print what came of it, and return the exit code that says so.
+
+    `since` is the position at which the run is known to be there.
+    """
     follower = Follower(console, serving)
-    await follower.follow(run)
+    await follower.follow(run, since)
     if follower.how == "ended" and follower.run is not None:
         ended = follower.run
         if ended.get("steps_next"):

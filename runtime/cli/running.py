@@ -172,4 +172,5 @@ async def _go_on(
             console.print(run)
             console.note(f"Started. Watch it: headwater watch {run}")
         return Exit.DONE
-    return await follow_and_tell(console, serving, run, json=command.json)
+    since = int(started["position"])
+    return await follow_and_tell(console, serving, run, json=command.json, since=since)
