@@ -5,11 +5,10 @@ that was not put before, and a full round puts all of them again, which changes 
 queue still has them. Timers are the due times: nothing else needs to remember them.
 """
 
-from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from commands.ports import Clock, OpenStep, OpenSteps, TaskQueue
+from commands.ports import Clock, OpenSteps, Task, TaskQueue
 
 page_steps_max = 500
 """Open steps read at once."""
@@ -41,25 +40,23 @@ class DispatchPolicy:
         """
         now, next_due = self._clock.now(), None
         seen: set[_Attempt] = set()
-        async for steps in self._pages():
-            for step in steps:
-                if step.due is not None and step.due > now:
-                    next_due = min(step.due, next_due or step.due)
-                    continue
-                attempt = (step.task.run, step.task.step, step.task.attempt)
-                seen.add(attempt)
-                if attempt not in self._ensured:
-                    await self._queue.ensure(step.task)
-                    self._ensured.add(attempt)
-        self._ensured &= seen
-        return next_due
-
-    async def _pages(self) -> AsyncIterator[Sequence[OpenStep]]:
         after: tuple[str, str] | None = None
         while True:
             steps = await self._steps.open(after, page_steps_max)
-            yield steps
+            for step in steps:
+                if step.due is not None and step.due > now:
+                    next_due = min(step.due, next_due or step.due)
+                else:
+                    seen.add(await self._ensure(step.task))
             if len(steps) < page_steps_max:
-                return
+                self._ensured &= seen
+                return next_due
             last = steps[-1].task
             after = (str(last.run), last.step)
+
+    async def _ensure(self, task: Task) -> _Attempt:
+        attempt = (task.run, task.step, task.attempt)
+        if attempt not in self._ensured:
+            await self._queue.ensure(task)
+            self._ensured.add(attempt)
+        return attempt
