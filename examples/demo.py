@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def main() -> int:
     say("3. What each step did with its rows")
     show("show")
     say("4. Where the numbers in one column come from")
-    show("lineage", "flights.punctuality", "--column", "arr_delay", "--up")
+    show("lineage", "flights.punctuality", "--column", "arr_delay", "--up", "--depth", "1")
     say("5. The same pipeline as a service, and one of its workers killed in the middle of a step")
     killed = run_with_a_kill()
     say("6. Every view held against a fresh fold of all events")
@@ -56,47 +56,34 @@ def main() -> int:
 
 def run_with_a_kill() -> bool:
     """Start a service and a run, kill the process that reads the flights, wait for the end."""
-    with service() as pid, following() as events:
+    with service() as pid:
         started = answer("run", PIPELINE, "--data", DATA, "--detach", "--json")
         run = str(started["run"])
         print(f"run {run}")
-        wait_for_start(events, run, "raw")
-        victim = busiest_child(pid)
+        victim = reader_of(pid, "flights.csv.gz")
         victim.kill()
         print(f"kill -9 {victim.pid}: the process that was reading flights.csv.gz")
         ended = answer("watch", run, "--json")
         show("show", run)
+        leases = [event["data"]["lease"] for event in claims(run) if event["data"]["step"] == "raw"]
     raw = next(step for step in ended["steps"] if step["id"] == "raw")
-    print(f"\nThe run is {ended['status']}: 'raw' was claimed again, {raw['rows_out']:,} rows.")
-    return ended["status"] == "completed"
+    told = " and ".join(str(lease) for lease in leases)
+    print(
+        f"\n'raw' was claimed {len(leases)} times (leases {told}) and has {raw['rows_out']:,} rows."
+    )
+    return ended["status"] == "completed" and len(leases) > 1
 
 
-def wait_for_start(events: "subprocess.Popen[str]", run: str, step: str) -> None:
-    """Return when a worker has claimed the step."""
-    assert events.stdout is not None
-    for line in events.stdout:
-        event = json.loads(line)
-        is_claim = event["tag"].startswith("run.step_started") and event["data"]["step"] == step
-        if is_claim and event["stream"] == f"run/{run}":
-            return
-    raise SystemExit("the events ended before the step began")
-
-
-def busiest_child(pid: int) -> psutil.Process:
-    """The step process that has worked most since a moment ago."""
-    children = [
-        child
-        for child in psutil.Process(pid).children(recursive=True)
-        if any("child" in word for word in child.cmdline())
-    ]
-    before = {child.pid: sum(child.cpu_times()[:2]) for child in children}
+def reader_of(pid: int, file: str) -> psutil.Process:
+    """The step process below `pid` that has `file` open."""
     end = time.monotonic() + seconds_max
     while time.monotonic() < end:
-        time.sleep(0.02)
-        for child in children:
-            if sum(child.cpu_times()[:2]) - before[child.pid] >= 0.05:
-                return child
-    raise SystemExit("no step process is at work")
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(opened.path.endswith(file) for opened in child.open_files()):
+                    return child
+        time.sleep(0.01)
+    raise SystemExit(f"no process reads {file}")
 
 
 @contextmanager
@@ -115,17 +102,10 @@ def service() -> Iterator[int]:
         process.wait(seconds_max)
 
 
-@contextmanager
-def following() -> Iterator["subprocess.Popen[str]"]:
-    """`headwater events --follow`, whose lines can be read as they come."""
-    process = subprocess.Popen(
-        [HEADWATER, "events", "--follow", "--json"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def claims(run: str) -> list[dict[str, Any]]:
+    """The events of a run that tell of accepted claims."""
+    lines = output("events", "--run", run, "--tag", "run.step_started", "-o", "jsonl")
+    return [json.loads(line) for line in lines.splitlines()]
 
 
 def show(*arguments: str) -> int:
@@ -144,14 +124,18 @@ def quietly(*arguments: str) -> int:
 
 def answer(*arguments: str) -> dict[str, Any]:
     """What a command answers as JSON."""
-    done = subprocess.run(
+    return dict(json.loads(output(*arguments)))
+
+
+def output(*arguments: str) -> bytes:
+    """What a command prints."""
+    return subprocess.run(
         [HEADWATER, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         timeout=seconds_max,
         check=False,
-    )
-    return dict(json.loads(done.stdout))
+    ).stdout
 
 
 def say(text: str) -> None:
