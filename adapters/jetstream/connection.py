@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import nats.errors
 from nats.aio.client import Client, Server
 from nats.aio.msg import Msg
@@ -23,6 +24,9 @@ connect_seconds_max = 5.0
 
 reconnect_seconds = 0.1
 """Between two attempts to reconnect, and as much again at random."""
+
+drain_seconds_max = 1.0
+"""For messages that are on their way when a subscription ends."""
 
 version_min = (2, 12)
 """The first nats-server with everything the bus needs."""
@@ -150,11 +154,7 @@ class Connection:
         self, subject: str, payload: bytes, headers: Headers | None = None
     ) -> "asyncio.Future[Msg]":
         """Send; the future holds the answer, or `Unavailable`. Cancel it to forget it."""
-        self._requests += 1
-        token = str(self._requests)
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = answer
-        answer.add_done_callback(lambda done: self._forget(token, done))
+        token, answer = self._expect()
         try:
             await self.publish(subject, payload, headers, f"{self._inbox}.{token}")
         except BaseException:
@@ -180,14 +180,41 @@ class Connection:
         with suppress(nats.errors.Error):
             await subscription.unsubscribe()
 
+    async def drain(self, subscriptions: Sequence[Subscription]) -> None:
+        """End subscriptions after what the server has sent them already is handled."""
+        with suppress(Unavailable, nats.errors.Error):
+            for subscription in subscriptions:
+                await self._client._send_unsubscribe(subscription._id)
+            await self.flush(drain_seconds_max)
+            with anyio.move_on_after(drain_seconds_max):
+                while any(one.pending_msgs for one in subscriptions):
+                    await anyio.lowlevel.checkpoint()
+        for subscription in subscriptions:
+            await self.unsubscribe(subscription)
+
     async def flush(self, seconds: float = 5.0) -> None:
-        """Return when the server has taken everything sent so far. Raises `Unavailable`."""
-        self._require_connected()
+        """Return when the server has taken everything sent so far. Raises `Unavailable`.
+
+        A message to ourselves: the library's own `flush` sends a PING that overtakes what waits.
+        """
+        token, answer = self._expect()
         try:
+            await self.publish(f"{self._inbox}.{token}", b"")
             async with asyncio.timeout(seconds):
-                await self._client.flush(timeout=max(1, int(seconds)))
-        except (nats.errors.Error, TimeoutError) as error:
-            raise Unavailable(f"the bus does not take what was sent: {error}") from error
+                await answer
+        except TimeoutError:
+            raise Unavailable("the bus does not take what was sent") from None
+        finally:
+            answer.cancel()
+
+    def _expect(self) -> "tuple[str, asyncio.Future[Msg]]":
+        """A token under the own inbox, and what will hold the message that comes there."""
+        self._requests += 1
+        token = str(self._requests)
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = answer
+        answer.add_done_callback(lambda done: self._forget(token, done))
+        return token, answer
 
     def new_inbox(self) -> str:
         """A subject that nobody else uses."""
@@ -219,17 +246,21 @@ class Connection:
                 )
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = str(error) or self._last_error or "nobody answers"
-            await self._client.close()
+            await self._close()
             raise Unavailable(f"cannot reach the bus at {url}: {reason}") from error
         await self._check_version()
         self._inbox = self.new_inbox()
         await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
         await self._on_connect()
 
+    async def _close(self) -> None:
+        with suppress(OSError):  # what was still to be sent, to a server that has gone
+            await self._client.close()
+
     async def _check_version(self) -> None:
         found = self._client.connected_server_version
         if (found.major, found.minor) < version_min:
-            await self._client.close()
+            await self._close()
             wanted = ".".join(map(str, version_min))
             raise Unavailable(
                 f"the bus is nats-server {found.major}.{found.minor}; at least {wanted} is needed"
@@ -280,11 +311,10 @@ async def connect(
     try:
         yield connection
     finally:
-        with anyio.CancelScope(shield=True), suppress(nats.errors.Error, TimeoutError):
-            if connection.is_connected:
-                await connection._client.flush(timeout=1)
         with anyio.CancelScope(shield=True):
-            await connection._client.close()
+            with suppress(Unavailable):
+                await connection.flush(1.0)
+            await connection._close()
 
 
 def status(message: Msg) -> str | None:

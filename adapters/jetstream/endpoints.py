@@ -9,7 +9,6 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from adapters.jetstream.connection import Callback, Connection, Headers
 from adapters.jetstream.discovery import Discovery, EndpointStats, Identity
@@ -120,17 +119,13 @@ class Endpoints:
                 await self._stopping.wait()
             finally:
                 with anyio.CancelScope(shield=True):
-                    await self._leave(subscriptions)
+                    await self._connection.drain(subscriptions)
             await self._drain()
             answering.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Take no more requests; `run` returns when those taken are answered. Twice is fine."""
         self._stopping.set()
-
-    async def _leave(self, subscriptions: Sequence[Subscription]) -> None:
-        for subscription in subscriptions:
-            await self._connection.unsubscribe(subscription)
 
     async def _drain(self) -> None:
         with anyio.move_on_after(drain_seconds_max):

@@ -146,7 +146,7 @@ class JetStreamTaskSource(TaskSource):
                 yield source
             finally:
                 with anyio.CancelScope(shield=True):
-                    await connection.unsubscribe(subscription)
+                    await connection.drain([subscription])
                     for delivery in source._waiting:
                         with suppress(Unavailable):
                             await delivery.give_back(0)

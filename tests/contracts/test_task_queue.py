@@ -1,14 +1,25 @@
 """What every work queue promises."""
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 
-from commands.ports import Task
+from commands.ports import Task, TaskDelivery, TaskSource
 from tests.contracts.bus import ACK_SECONDS, Bus, adapter, anyio_backend, bus, clock, task
 
 pytestmark = pytest.mark.anyio
 
 __all__ = ["adapter", "anyio_backend", "bus"]
+
+
+async def taken(source: TaskSource, count: int) -> Sequence[TaskDelivery]:
+    """So many tasks; a source may hand out fewer than asked for at a time."""
+    found: list[TaskDelivery] = []
+    with anyio.fail_after(10):
+        while len(found) < count:
+            found.extend(await source.next(count - len(found), 1.0))
+    return found
 
 
 async def test_a_task_comes_as_it_was_put(bus: Bus) -> None:
@@ -48,7 +59,7 @@ async def test_other_attempts_are_other_tasks(bus: Bus) -> None:
     assert await bus.queue().ensure(task(run=one.run, attempt=2))
     assert await bus.queue().ensure(task("check", run=one.run))
     async with bus.source() as source:
-        assert len(await source.next(10, 5.0)) == 3
+        assert len(await taken(source, 3)) == 3
 
 
 async def test_a_finished_task_is_gone(bus: Bus) -> None:
@@ -66,7 +77,8 @@ async def test_no_more_than_asked_for(bus: Bus) -> None:
         for number in range(5):
             await bus.queue().ensure(task(attempt=number))
         first = await source.next(3, 5.0)
-        rest = await source.next(3, 5.0)
+        rest = await taken(source, 5 - len(first))
+    assert len(first) <= 3
     assert [one.task.attempt for one in (*first, *rest)] == [0, 1, 2, 3, 4]
 
 
@@ -135,7 +147,7 @@ async def test_a_purged_queue_takes_the_same_tasks_again(bus: Bus) -> None:
         await bus.purge_tasks()
         assert await bus.queue().ensure(in_work)
         assert await bus.queue().ensure(waiting)
-        assert len(await source.next(10, 5.0)) == 2
+        assert len(await taken(source, 2)) == 2
 
 
 async def test_a_wiped_queue_is_made_again(bus: Bus) -> None:

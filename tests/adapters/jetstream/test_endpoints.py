@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
+import anyio.lowlevel
 import msgspec
 import pytest
 from anyio.abc import TaskGroup
@@ -249,6 +250,30 @@ async def test_a_service_that_stops_answers_what_it_has_taken(
     assert answers == [b"taken"]
     with pytest.raises(Unavailable):
         await client.request("headwater.command.x", b"late")
+
+
+async def test_a_service_that_stops_leaves_nobody_waiting(
+    connection: Connection, client: NatsClient
+) -> None:
+    answered, refused = 0, 0
+
+    async def ask() -> None:
+        nonlocal answered, refused
+        try:
+            await client.request("headwater.command.x", b"{}", timeout=10.0)
+            answered += 1
+        except Unavailable:
+            refused += 1
+
+    async with anyio.create_task_group() as asking, serving(connection, echo) as endpoints:
+        for number in range(300):
+            asking.start_soon(ask)
+            if number == 150:
+                while answered == 0:
+                    await anyio.lowlevel.checkpoint()
+        endpoints.stop()
+    assert answered + refused == 300
+    assert answered > 0
 
 
 async def test_a_cancelled_service_says_so(connection: Connection, client: NatsClient) -> None:

@@ -179,11 +179,13 @@ async def test_it_dies_with_its_parent(directory: Path, repository: Path) -> Non
         stderr=subprocess.DEVNULL,
     ) as parent:
         assert parent.stdout is not None
-        child = psutil.Process(int(await parent.stdout.receive()))
-        parent.kill()
-        with anyio.fail_after(10):
-            while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-                await anyio.lowlevel.checkpoint()
+        child = os.pidfd_open(int(await parent.stdout.receive()))
+        try:
+            parent.kill()
+            with anyio.fail_after(20):
+                await anyio.wait_readable(child)  # it has ended
+        finally:
+            os.close(child)
 
 
 async def test_a_missing_binary_is_told() -> None:
