@@ -39,6 +39,10 @@ class Datasets(Listing):
         """Ask the lineage view."""
         async with Way(self).reading() as session:
             found = await session.query("lineage.datasets", {"limit": self.limit})
+        if self.form == "table":  # what we have made before what we have only read
+            found["items"] = sorted(
+                found["items"], key=lambda item: item["namespace"] != "headwater"
+            )
         nothing = "No datasets yet. Make some: headwater run FILE"
         print_list(console, self.form, found, COLUMNS, nothing=nothing)
         return Exit.DONE

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
-import msgspec
 from msgspec import Meta
 
 from domain.errors import TimedOut
@@ -21,18 +20,25 @@ from runtime.session import Document, Session, follow_seconds
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PAGE = 1000
+_NAMED = ("pipeline", "step", "worker", "because", "reason")
+_MANY = (("steps", "step"), ("edges", "column edge"))
 
 
 def _about(item: Mapping[str, Any]) -> str:
     data: Mapping[str, Any] = item["data"] or {}
-    told = [str(data[name]) for name in ("pipeline", "step", "worker", "reason") if data.get(name)]
+    told = [str(data[name]) for name in _NAMED if data.get(name)]
+    told += [words.plural(_number(data[name]), noun) for name, noun in _MANY if data.get(name)]
     outcome = data.get("outcome")
     if isinstance(outcome, dict) and outcome.get("rows_out") is not None:
         told.append(words.plural(outcome["rows_out"], "row"))
     error = data.get("error")
     if isinstance(error, dict):
-        told.append(str(error.get("message", "")))
-    return "  ".join(told) or str(item.get("problem") or msgspec.json.encode(data).decode())
+        told.append(str(error.get("message", "")).partition("\n")[0])
+    return "  ".join(told) or str(item.get("problem") or "")
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else len(value)
 
 
 COLUMNS = (

@@ -12,6 +12,8 @@ from runtime.cli.parsing import Argument, Command, Option
 from runtime.cli.sessions import Way
 from runtime.cli.words import count, plural
 
+_NAME_WIDTH = 10
+
 differences_shown_max = 20
 """Of one view, for a person; --json has all of them."""
 
@@ -73,8 +75,9 @@ def _tell(console: Console, view: Mapping[str, Any], *, repaired: bool) -> None:
         mark = console.styled("↺" if repaired else "✗", "yellow" if repaired else "red")
         found = plural(len(differences), "row")
         told = f"{found} put right" if repaired else f"{found} not as the events say"
-    rows = f"{plural(view['rows'], 'row')}, " if view.get("rows") is not None else ""
-    console.print(f"{mark} {view['name']}  {rows}at position {count(view['position'])}: {told}")
+    rows = f"{plural(view['rows'], 'row')}, position {count(view['position'])}"
+    name = f"{view['name']:{_NAME_WIDTH}}"
+    console.print(f"{mark} {name}  {told}  {console.styled(rows, 'dim')}")
     for difference in differences[:differences_shown_max]:
         for line in _difference(difference):
             console.print(f"    {line}")
