@@ -25,6 +25,9 @@ _head_bytes = 1024 * 1024
 _sample_rows = 20_480
 """Rows whose values decide a type."""
 
+_buffer_bytes = 4 * 1024 * 1024
+"""Read at once while sniffing; the engine's own 32 MiB would unpack a small gzip file whole."""
+
 _OURS = {sql_type(name): name for name in get_args(ColumnType)}
 _ISO = (None, "", "%Y-%m-%d")
 
@@ -118,7 +121,8 @@ def _types(source: CsvSource, path: Path, names: list[str]) -> dict[str, str]:
     query = f"""
         select Columns, DateFormat, TimestampFormat, SkipRows from sniff_csv(
             {literal(str(path))}, nullstr = [{nulls}], delim = {literal(source.delimiter)},
-            quote = '"', escape = '"', header = true, sample_size = {_sample_rows})
+            quote = '"', escape = '"', header = true, sample_size = {_sample_rows},
+            buffer_size = {_buffer_bytes}, max_line_size = {_buffer_bytes // 4})
     """
     found = _asked(query, path)[0]
     columns = found[0] if isinstance(found[0], list) else []

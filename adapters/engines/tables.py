@@ -47,12 +47,13 @@ class EmptyTables:
     def __init__(self, connection: duckdb.DuckDBPyConnection, params: Mapping[str, Param]) -> None:
         self._connection = connection
         self._params = params
+        self._tables: dict[str, Columns] = {}
 
     def columns_of(self, sql: str, inputs: Mapping[str, Columns]) -> dict[str, str]:
         """Name → type of what a query over `inputs` gives. Raises `SqlRefused`."""
         values = self._values(sql)
-        with self.tables(inputs):
-            rows = self._rows(f"describe {_bare(sql)}", values)
+        self.with_tables(inputs)
+        rows = self._rows(f"describe ({_bare(sql)})", values)
         names = [str(row[0]) for row in rows]
         for place, name in enumerate(names):
             if name.lower() in [one.lower() for one in names[:place]]:
@@ -76,17 +77,23 @@ class EmptyTables:
         """A type as the engine itself writes it."""
         return self.columns_of(f"select cast(null as {type_}) as it", {})["it"]
 
-    @contextmanager
-    def tables(self, tables: Mapping[str, Columns]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The engine while it has these tables."""
+    def with_tables(self, tables: Mapping[str, Columns]) -> duckdb.DuckDBPyConnection:
+        """The engine, which now has these tables and no others."""
+        changes = [
+            f"drop table {quoted(name)}"
+            for name, columns in self._tables.items()
+            if tables.get(name) != columns
+        ]
         for name, columns in tables.items():
-            shown = ", ".join(f"{quoted(one)} {sql_type(type_)}" for one, type_ in columns.items())
-            self._rows(f"create or replace table {quoted(name)} ({shown})", {})
-        try:
-            yield self._connection
-        finally:
-            for name in tables:
-                self._rows(f"drop table if exists {quoted(name)}", {})
+            if self._tables.get(name) != columns:
+                shown = ", ".join(
+                    f"{quoted(one)} {sql_type(type_)}" for one, type_ in columns.items()
+                )
+                changes.append(f"create table {quoted(name)} ({shown})")
+        if changes:
+            self._rows("; ".join(changes), {})
+            self._tables = dict(tables)
+        return self._connection
 
     def _values(self, sql: str) -> dict[str, SqlValue]:
         try:
@@ -146,10 +153,11 @@ def empty_tables(params: Mapping[str, Param]) -> Iterator[EmptyTables]:
 
 def names_of(sql: str, inputs: Mapping[str, Columns]) -> tuple[str, ...]:
     """The names of a query's columns, whatever its params are. Raises `SqlRefused`."""
-    with empty_tables({}) as engine, engine.tables(inputs) as connection:
+    with empty_tables({}) as engine:
+        connection = engine.with_tables(inputs)
         try:
             asked = connection.extract_statements(sql)[0].named_parameters
-            rows = connection.execute(f"describe {_bare(sql)}", dict.fromkeys(asked) or None)
+            rows = connection.execute(f"describe ({_bare(sql)})", dict.fromkeys(asked) or None)
             return tuple(str(row[0]) for row in rows.fetchall())
         except (duckdb.Error, IndexError) as error:
             raise SqlRefused(str(error)) from error

@@ -24,6 +24,7 @@ _WORDS = {
 _KINDS = {
     type(None): "nothing", int: "a whole number", float: "a number", list: "a list", tuple: "a list"
 }  # fmt: skip
+_TYPES: dict[type[object], inspect.Type] = {}
 _AT = re.compile(r"(?P<message>.*?)(?: - at `(?:key in )?`?(?P<path>\$[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
@@ -73,6 +74,12 @@ def _custom(kind: type[Any], value: object) -> object:
     raise ValueError(wanted("a list", value))
 
 
+def _type_of(kind: type[object]) -> inspect.Type:
+    if kind not in _TYPES:
+        _TYPES[kind] = inspect.type_info(kind)
+    return _TYPES[kind]
+
+
 def _known_keys(
     value: dict[str, object],
     kind: type[object],
@@ -80,7 +87,7 @@ def _known_keys(
     place: str,
     problems: list[Problem],
 ) -> dict[str, object]:
-    allowed = _fields(inspect.type_info(kind))
+    allowed = _fields(_type_of(kind))
     for key in value:
         if key in allowed:
             continue
@@ -94,7 +101,7 @@ def _problem(text: str, value: object, kind: type[object], path: str, place: str
     keys = _keys((below or "$")[1:], value, kind)
     for key in keys:
         path = joined(path, key)
-    inner, type_ = _walk(value, inspect.type_info(kind), keys)
+    inner, type_ = _walk(value, _type_of(kind), keys)
     words = next((key for key in reversed(keys) if isinstance(key, str)), place)
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message, re.DOTALL):
         return _unknown(path, unknown[1], words, _fields(type_))
