@@ -67,7 +67,7 @@ def bad_row(reading: Reading, line: int, what: str, text: str, hint: str) -> Ste
 def hold_columns(reading: Reading, found: Sequence[str], where: str) -> None:
     """Raise `StepBroken` where a source's columns are not those that were declared or sniffed."""
     folded = [name.lower() for name in found]
-    doubled = sorted({name for name in found if folded.count(name.lower()) > 1})
+    doubled = [name for name in found if folded.count(name.lower()) > 1]
     if doubled:
         raise broken(
             "duplicate_column",

@@ -42,7 +42,6 @@ class BundleFunctions(Functions):
     ) -> None:
         self._lay_out()
         try:
-            # The call's own frames are cut from the traceback: a person sees theirs alone.
             callee = _found(function)
             arguments = _arguments(function, callee, inputs, params)
             result = callee(**arguments)
@@ -161,8 +160,9 @@ def _article(type_name: str) -> str:
 
 
 def _raised(error: Exception, folder: Path) -> StepBroken:
-    """The report of an exception; the whole traceback goes to the attempt's log."""
-    traceback.print_exception(error)
+    """The report of an exception; its traceback, without our own frame, goes to the log."""
+    trace = error.__traceback__.tb_next if error.__traceback__ else None
+    traceback.print_exception(type(error), error, trace)
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = ""
     for frame in traceback.extract_tb(error.__traceback__):

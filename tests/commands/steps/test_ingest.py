@@ -1,0 +1,260 @@
+"""Ingest: every record accounted for, and the physical line of the one that cannot be read."""
+
+import gzip
+import hashlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.commands.steps.bench import Bench, Walk
+
+Columns = dict[str, str]
+AB: Columns = {"a": "integer", "b": "string"}
+
+
+def walk(bench: Bench, kind: str, path: str, columns: Columns, **more: object) -> Walk:
+    source = {"kind": kind, "path": path, "columns": columns, **more}
+    step = {"id": "raw", "kind": "ingest", "source": "s"}
+    return Walk(bench, {"sources": {"s": source}, "steps": [step]})
+
+
+def sniffed(bench: Bench, kind: str, path: str, columns: Columns) -> Walk:
+    source = {"kind": kind, "path": path, "sniffed": columns}
+    step = {"id": "raw", "kind": "ingest", "source": "s"}
+    return Walk(bench, {"sources": {"s": source}, "steps": [step]})
+
+
+def test_a_csv_file_is_read_counted_and_hashed(bench: Bench) -> None:
+    content = 'a,b\n1,x\n\n2,"y\nz"\n3,NA\n'
+    path = bench.write("in.csv", content)
+    outcome = walk(bench, "csv", "in.csv", AB, nulls=["NA"]).outcome("raw")
+    assert bench.rows(outcome.output) == [
+        {"a": 1, "b": "x"},
+        {"a": 2, "b": "y\nz"},
+        {"a": 3, "b": None},
+    ]
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (3, 3, "balanced")
+    assert outcome.source is not None
+    assert outcome.source.name == str(path)
+    assert outcome.source.fingerprint == hashlib.sha256(content.encode()).hexdigest()
+    assert outcome.source.bytes == len(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("a,b\r\n1,x\r\n\r\n2,y\r\n", 2),
+        ("a,b\n1,x\n2,y", 2),
+        ("\n\na,b\n1,x\n", 1),
+        ("\ufeffa,b\n1,x\n", 1),
+        ('a,b\n1,"x ""quoted"" y"\n', 1),
+        ('a,b\n1,x "loose\n2,y" quotes\n', 2),
+        ('"a","b"\n"1","x"\n', 1),
+        ('a,"b"\n1,"x\n\ny"\n', 1),
+        ("a,b\r1,x\r2,y\r", 2),
+        ("a,b\n1,\n2,\n", 2),
+    ],
+)
+def test_records_are_counted_as_they_are_read(bench: Bench, content: str, rows: int) -> None:
+    bench.write("in.csv", content)
+    outcome = walk(bench, "csv", "in.csv", AB).outcome("raw")
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (rows, rows, "balanced")
+
+
+def test_an_empty_line_of_a_single_column_is_a_record(bench: Bench) -> None:
+    bench.write("in.csv", "a\n1\n\n2\n")
+    outcome = walk(bench, "csv", "in.csv", {"a": "integer"}).outcome("raw")
+    assert outcome.rows_in == outcome.rows_out == 3
+    assert [row["a"] for row in bench.rows(outcome.output)] == [1, None, 2]
+
+
+def test_columns_come_in_declared_order_without_a_header_too(bench: Bench) -> None:
+    bench.write("in.csv", "b,a\nx,1\n")
+    assert list(bench.rows(walk(bench, "csv", "in.csv", AB).outcome("raw").output)[0]) == ["a", "b"]
+    bench.write("bare.tsv", "1\tx\n2\ty\n")
+    bare = walk(bench, "csv", "bare.tsv", AB, header=False, delimiter="\t").outcome("raw")
+    assert bench.rows(bare.output)[1] == {"a": 2, "b": "y"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "line", "words"),
+    [
+        ("a,b\n1,x\nzz,y\n", 3, ["column `a`", "'zz'", "zz,y"]),
+        ("a,b\n1,x\n2\n", 3, ["1 fields instead of 2", "2"]),
+        ("a,b\n1,x\n2,y,z\n", 3, ["3 fields instead of 2", "2,y,z"]),
+        ("a,b\n1,x\n2,y,\n", 3, ["3 fields instead of 2", "2,y,"]),
+        ('a,b\n1,"x\ny\nz"\nzz,y\n', 5, ["'zz'"]),
+        ('a,b\n1,"x\ny"\n\n\n2\n', 6, ["1 fields instead of 2"]),
+        ("\n\na,b\n1,x\n\nzz,y\n", 6, ["'zz'"]),
+        ("a,b\r\n1,x\r\n\r\nzz,y\r\n", 4, ["'zz'"]),
+        ("a,b\n1,x\n1.5,y\n", 3, ["column `a`", "'1.5'"]),
+        ('a,b\n1,x\n2,"y"z\n', 3, ["not CSV"]),
+        ('a,b\n1,x\n2,"y\n3,z\n', 3, ["not CSV", '2,"y']),
+        ('a,"b\n"\n1,x\n', 1, ["column"]),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_told_with_its_physical_line(
+    bench: Bench, content: str, line: int, words: list[str], packed: bool
+) -> None:
+    name = "in.csv.gz" if packed else "in.csv"
+    path = bench.write(name, gzip.compress(content.encode()) if packed else content)
+    error = walk(bench, "csv", name, AB).error("raw")
+    assert error.where == f"{path}:{line}"
+    assert all(word in error.message for word in words), error.message
+    assert not error.retryable
+
+
+def test_the_line_is_right_far_into_a_file_with_line_breaks_in_quotes(bench: Bench) -> None:
+    rows = [f'{n},"x\ny"' if n % 3 == 0 else f"{n},x" for n in range(30_000)]
+    rows[25_000] = "abc,x"
+    lines_before = sum(2 if n % 3 == 0 else 1 for n in range(25_000))
+    path = bench.write("in.csv", "a,b\n" + "\n".join(rows) + "\n")
+    error = walk(bench, "csv", "in.csv", AB).error("raw")
+    assert error.where == f"{path}:{lines_before + 2}"
+
+
+def test_bytes_that_are_no_text_are_told(bench: Bench) -> None:
+    path = bench.write("in.csv", b"a,b\n1,x\n2,\xff\xfe\n")
+    error = walk(bench, "csv", "in.csv", AB).error("raw")
+    assert (error.code, error.where) == ("bad_row", f"{path}:3")
+    assert "UTF-8" in error.message
+
+
+def test_a_cut_gzip_file_is_told(bench: Bench) -> None:
+    whole = gzip.compress(b"a,b\n" + b"".join(b"%d,x\n" % n for n in range(5000)))
+    bench.write("in.csv.gz", whole[: len(whole) // 2])
+    error = walk(bench, "csv", "in.csv.gz", AB).error("raw")
+    assert error.code == "bad_row"
+
+
+def test_a_sniffed_column_that_stops_fitting_asks_to_be_declared(bench: Bench) -> None:
+    bench.write("in.csv", "a,b\n1,x\nNA,y\n")
+    error = sniffed(bench, "csv", "in.csv", AB).error("raw")
+    assert error.hint == "declare its type: sources.s.columns"
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "word"),
+    [
+        ("a,c", "missing_column", "b"),
+        ("a,b,c", "extra_column", "c"),
+        ("a,b,B", "duplicate_column", "b, B"),
+    ],
+)
+def test_columns_that_are_not_those_declared(
+    bench: Bench, header: str, code: str, word: str
+) -> None:
+    path = bench.write("in.csv", f"{header}\n1,x\n")
+    error = walk(bench, "csv", "in.csv", AB).error("raw")
+    assert (error.code, error.where) == (code, f"{path}:1")
+    assert word in error.message
+
+
+def test_a_missing_file_and_an_empty_one(bench: Bench) -> None:
+    assert walk(bench, "csv", "none.csv", AB).error("raw").code == "source_missing"
+    bench.write("in.csv", "a,b\n")
+    assert walk(bench, "csv", "in.csv", AB).error("raw").code == "empty_source"
+    bench.write("nothing.csv", "")
+    assert walk(bench, "csv", "nothing.csv", AB).error("raw").code == "empty_source"
+
+
+def test_an_empty_file_passes_where_it_may(bench: Bench) -> None:
+    bench.write("in.csv", "a,b\n")
+    source = {"kind": "csv", "path": "in.csv", "columns": AB}
+    step = {"id": "raw", "kind": "ingest", "source": "s", "allow_empty": True}
+    outcome = Walk(bench, {"sources": {"s": source}, "steps": [step]}).outcome("raw")
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (0, 0, "balanced")
+
+
+def test_a_path_outside_the_project_is_refused(bench: Bench) -> None:
+    assert walk(bench, "csv", "../../etc/passwd", AB).error("raw").code == "path_outside"
+
+
+def test_every_type_is_read(bench: Bench) -> None:
+    types = {
+        "s": "string",
+        "i": "integer",
+        "n": "number",
+        "d": "decimal",
+        "b": "boolean",
+        "day": "date",
+        "t": "time",
+        "at": "timestamp",
+        "atz": "timestamptz",
+    }
+    row = "x,-5,1.5,2.25,true,2013-01-02,03:04:05,2013-01-02 03:04:05,2013-01-02T03:04:05Z"
+    bench.write("in.csv", f"{','.join(types)}\n{row}\n{',' * 8}\n")
+    rows = bench.rows(walk(bench, "csv", "in.csv", types).outcome("raw").output)
+    assert [str(value) for value in rows[0].values()] == [
+        "x",
+        "-5",
+        "1.5",
+        "2.250000000",
+        "True",
+        "2013-01-02",
+        "03:04:05",
+        "2013-01-02 03:04:05",
+        "2013-01-02 03:04:05+00:00",
+    ]
+    assert set(rows[1].values()) == {None}
+
+
+def test_json_lines(bench: Bench) -> None:
+    bench.write("in.jsonl", '{"a": 1, "b": "x", "c": 0.5}\n\n{"b": "y"}\n{"a": 3}\n')
+    outcome = walk(bench, "jsonl", "in.jsonl", AB).outcome("raw")
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (3, 3, "balanced")
+    assert bench.rows(outcome.output)[1] == {"a": None, "b": "y"}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('{"a": 1}\n\n{"a": "abc", "b": "x"}\n', 3),
+        ('{"a": 1, "b": "x"}\n{"a": 2.5, "b": "x"}\n', 2),
+        ('{"a": 1, "b": "x"}\n{"a": 2\n', 2),
+        ('{"a": 1, "b": "x"}\n[1]\n', 2),
+        ('{"a": 1, "b": "x"} {"a": 2}\n', 1),
+        ('{"a": 1,\n"b": "x"}\n', 1),
+        ('{"a": 1, "b": "x"}\n\n\n{"a": {"x": 1}}\n', 4),
+    ],
+)
+def test_a_json_line_that_cannot_be_read(
+    bench: Bench, content: str, line: int, packed: bool
+) -> None:
+    name = "in.jsonl.gz" if packed else "in.jsonl"
+    path = bench.write(name, gzip.compress(content.encode()) if packed else content)
+    error = walk(bench, "jsonl", name, AB).error("raw")
+    assert (error.code, error.where) == ("bad_row", f"{path}:{line}")
+
+
+def test_a_key_that_no_json_line_has_is_missing(bench: Bench) -> None:
+    bench.write("in.jsonl", '{"a": 1, "B": "x"}\n')
+    assert walk(bench, "jsonl", "in.jsonl", AB).error("raw").code == "missing_column"
+    bench.write("in.jsonl", '{"a": 1, "b": null}\n')
+    assert walk(bench, "jsonl", "in.jsonl", AB).outcome("raw").rows_out == 1
+
+
+def test_parquet(bench: Bench) -> None:
+    table = pa.table({"b": ["x", "y"], "a": pa.array([1.0, 2.0])})
+    pq.write_table(table, bench.project / "in.parquet")
+    outcome = walk(bench, "parquet", "in.parquet", AB).outcome("raw")
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (2, 2, "balanced")
+    assert bench.rows(outcome.output) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+    pq.write_table(pa.table({"b": ["x", "y"], "a": [1.0, 2.5]}), bench.project / "in.parquet")
+    error = walk(bench, "parquet", "in.parquet", AB).error("raw")
+    assert error.where.endswith("in.parquet: row 2")
+    bench.write("in.parquet", "no such thing")
+    assert walk(bench, "parquet", "in.parquet", AB).error("raw").code == "bad_row"
+
+
+def test_column_edges_name_the_source(bench: Bench) -> None:
+    bench.write("in.csv", "a,b\n1,x\n")
+    done = walk(bench, "csv", "in.csv", AB)
+    result = done.step("raw")
+    assert [(edge.source, edge.source_column, edge.column) for edge in result.edges] == [  # type: ignore[union-attr]  # a failure has none, and fails here
+        ("s", "a", "a"),
+        ("s", "b", "b"),
+    ]
