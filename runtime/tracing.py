@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from adapters import telemetry
@@ -99,6 +98,8 @@ def _provider(
 
 
 def _resource(role: str, environment: Mapping[str, str]) -> dict[str, str]:
+    from importlib.metadata import version
+
     resource = {"service.version": version("headwater"), "headwater.role": role}
     given = environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
     if not environment.get("OTEL_SERVICE_NAME") and "service.name=" not in given:

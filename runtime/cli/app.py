@@ -64,7 +64,10 @@ def _run(console: Console, words: Sequence[str]) -> int:
         raise Usage(f"{name}: {error.message}", hint=hint) from None
     import anyio
 
-    return int(anyio.run(command.execute, console))
+    from runtime.tracing import tracing
+
+    with tracing(name):
+        return int(anyio.run(command.execute, console))
 
 
 def _load(entry: Entry) -> "type[Command]":

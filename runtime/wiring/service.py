@@ -36,7 +36,7 @@ from runtime.settings import DATA_FOLDER, Settings
 from runtime.supervisor import Part, Signals, Supervisor, SupervisorLimits, open_supervisor
 from runtime.wiring.doors import Visits, command_endpoints, lookup_endpoints, query_endpoints
 from runtime.wiring.readside import PROJECTIONS, ReadSide, open_tables, read_side
-from runtime.wiring.traced import TracedPublisher
+from runtime.wiring.traced import traced_feed
 from runtime.wiring.writeside import WriteSide
 from runtime.workers import PolicyPart, ProjectionPart, RelayPart, StepPart, StepPorts
 from runtime.workers.step import StepLimits
@@ -203,7 +203,10 @@ async def _parts(  # noqa: PLR0917  # this is the one place where all of it meet
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         feeds = {
-            projection.name: await stack.enter_async_context(JetStreamFeed.open(feeding, topology))
+            projection.name: traced_feed(
+                projection.name,
+                await stack.enter_async_context(JetStreamFeed.open(feeding, topology)),
+            )
             for projection in PROJECTIONS
         }
         source = await stack.enter_async_context(JetStreamTaskSource.open(working, topology))
@@ -232,9 +235,7 @@ async def _parts(  # noqa: PLR0917  # this is the one place where all of it meet
 
         views = read_side(store, tables, feeds.__getitem__, {"dispatch": dispatched})
         parts = _Parts(settings, supervisor, write_side, views, steps, queue)
-        publisher = TracedPublisher(
-            JetStreamPublisher(relaying, topology), f"{topology.prefix}.event"
-        )
+        publisher = JetStreamPublisher(relaying, topology)
         parts.before_doors = [
             RelayPart(OutboxRelay(store, publisher, clock), store, clock),
             policy,

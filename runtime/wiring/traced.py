@@ -3,9 +3,20 @@
 from collections.abc import Sequence
 
 from adapters import telemetry
-from commands.ports import Carried, Envelope, EventPublisher, EventStore
+from commands.ports import Envelope, EventStore
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded, read_state
+from projections.ports import EventFeed
+
+
+def traced_store(store: EventStore) -> EventStore:
+    """The store, with a span for each append where spans are recorded."""
+    return TracedStore(store) if telemetry.is_recording() else store
+
+
+def traced_feed(view: str, feed: EventFeed) -> EventFeed:
+    """The feed, with a span for each batch that `view` applies where spans are recorded."""
+    return TracedFeed(view, feed) if telemetry.is_recording() else feed
 
 
 class TracedStore(EventStore):
@@ -25,22 +36,26 @@ class TracedStore(EventStore):
             return await self._store.append(stream, expected, envelopes)
 
 
-class TracedPublisher(EventPublisher):
-    """Batches to the bus as spans under the traces of their events."""
+class TracedFeed(EventFeed):
+    """What a view does with a batch, as a span linked to the traces of the events.
 
-    def __init__(self, publisher: EventPublisher, subject: str) -> None:
-        self._publisher = publisher
-        self._subject = subject
+    A view asks for the next batch as soon as it has applied the one before: from one return to
+    the next call is the time that it took.
+    """
 
-    async def tail(self) -> tuple[int, Carried | None]:
-        return await self._publisher.tail()
+    def __init__(self, view: str, feed: EventFeed) -> None:
+        self._view = view
+        self._feed = feed
+        self._applying: telemetry.Span | None = None
 
-    async def publish(self, events: Sequence[Recorded], epoch: str, sequence: int) -> int:
-        with telemetry.publish(self._subject, traceparents(events), len(events)):
-            return await self._publisher.publish(events, epoch, sequence)
-
-    async def purge(self) -> int:
-        return await self._publisher.purge()
+    async def next(self, limit: int, seconds: float) -> Sequence[Recorded]:
+        if self._applying is not None:
+            self._applying.__exit__(None, None, None)
+            self._applying = None
+        records = await self._feed.next(limit, seconds)
+        if records:
+            self._applying = telemetry.apply(self._view, traceparents(records), len(records))
+        return records
 
 
 def traceparents(events: Sequence[Recorded]) -> list[str]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from anyio import to_thread
 
-from adapters import telemetry
 from adapters.clock import SystemClock
 from commands.blueprint import Blueprint, Blueprints
 from commands.dispatcher import CommandDispatcher
@@ -19,14 +18,14 @@ from domain.pipeline.spec import decode_spec
 from runtime.actor import ActorLimits, Spawn, StreamActors
 from runtime.settings import Settings
 from runtime.supervisor import open_supervisor
-from runtime.wiring.traced import TracedStore
+from runtime.wiring.traced import traced_store
 
 
 class WriteSide:
     """One store's actors and the two doors to them."""
 
     def __init__(self, store: EventStore, binder: Binder, settings: Settings, spawn: Spawn) -> None:
-        store = TracedStore(store) if telemetry.is_recording() else store
+        store = traced_store(store)
         clock = SystemClock()
         limits = ActorLimits(mailbox_letters_max=settings.mailbox_max)
         self.streams = StreamActors(store, clock, spawn, limits)
