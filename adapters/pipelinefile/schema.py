@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from msgspec import NODEFAULT, inspect
+from msgspec import inspect
 
 from domain.data.dataset import ColumnType
 from domain.pipeline.names import NAME
@@ -40,7 +40,7 @@ def _schema(type_: inspect.Type, parts: dict[str, Schema]) -> Schema:
         case inspect.StructType():
             return _struct(type_, parts)
         case inspect.UnionType(types=types):
-            return {"anyOf": [_schema(one, parts) for one in types if _written(one)]}
+            return {"anyOf": [_schema(one, parts) for one in types]}
         case inspect.LiteralType(values=values):
             return {"enum": [one for one in get_args(ColumnType) if one in values] or [*values]}
         case inspect.DictType(value_type=inner):
@@ -54,11 +54,6 @@ def _schema(type_: inspect.Type, parts: dict[str, Schema]) -> Schema:
             return _custom(cls, parts)
         case _:
             return {"type": _PLAIN[type(type_)]}
-
-
-def _written(type_: inspect.Type) -> bool:
-    """Whether a person can write it: not what merely stands for a missing key."""
-    return "Unset" not in type(type_).__name__
 
 
 def _struct(type_: inspect.StructType, parts: dict[str, Schema]) -> Schema:
@@ -84,16 +79,10 @@ def _struct(type_: inspect.StructType, parts: dict[str, Schema]) -> Schema:
         elif isinstance(field.default, int | float | bool):
             schema["default"] = field.default
         part["properties"][field.encode_name] = schema
-        if _needed(field):
+        if field.required:
             part["required"].append(field.encode_name)
     part["additionalProperties"] = False
     return reference
-
-
-def _needed(field: inspect.Field) -> bool:
-    if isinstance(field.type, inspect.UnionType) and not all(map(_written, field.type.types)):
-        return False
-    return field.default is NODEFAULT and field.default_factory is NODEFAULT
 
 
 def _custom(kind: type[object], parts: dict[str, Schema]) -> Schema:

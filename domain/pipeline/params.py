@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from math import isfinite
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
@@ -105,7 +106,7 @@ def _boolean(param: Param, value: ParamValue) -> ParamValue:
 
 
 def _integer(param: Param, value: ParamValue) -> ParamValue:
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d{1,19}", value):
+    if isinstance(value, str) and re.fullmatch(r"[-+]?[0-9]{1,19}", value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _integer_max:
         return value
@@ -120,7 +121,10 @@ def _number(param: Param, value: ParamValue) -> ParamValue:
             return _no(param, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _no(param, value)
-    return float(value)
+    if isinstance(value, int) and abs(value) > _integer_max:
+        return _no(param, value)
+    number = float(value)
+    return number if isfinite(number) else _no(param, value)
 
 
 def _iso(param: Param, value: ParamValue) -> ParamValue:

@@ -15,8 +15,8 @@ _BYTES = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-DURATION = r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)"
-BYTE_SIZE = r"(\d{1,12}(?:\.\d{1,3})?)(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
+DURATION = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)"
+BYTE_SIZE = r"([0-9]{1,12}(?:\.[0-9]{1,3})?)(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)"
 
 
 class Duration(str):

@@ -14,7 +14,8 @@ from domain.pipeline.spec import decode_spec, encode_spec, examine
 
 _words = st.sampled_from(
     [*"{}[]:,-&*!|>%@`\"'#?~\n\n\n  \t=.", "<<: ", "steps", "id", "kind", "ingest", "clean",
-     "rules", "pipeline: p", "sources", "- ", ": ", "&a ", "*a", "!!str ", "null", "1", "---\n", "...", "é"]
+     "rules", "pipeline: p", "sources", "- ",
+     ": ", "&a ", "*a", "!!str ", "null", "1", "---\n", "...", "é"]
 )  # fmt: skip
 _texts = st.one_of(st.text(max_size=200), st.lists(_words, max_size=60).map("".join))
 _bounded = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])

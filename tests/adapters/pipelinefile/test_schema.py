@@ -1,0 +1,34 @@
+"""The JSON Schema says what decoding accepts."""
+
+from adapters.pipelinefile.schema import json_schema
+
+
+def test_every_kind_and_rule_is_there() -> None:
+    schema = json_schema()
+    parts = schema["$defs"]
+    assert {"Ingest", "Clean", "Transform", "Check", "Store", "CsvSource", "ParquetSink"} <= set(
+        parts
+    )
+    assert parts["Clean"]["properties"]["kind"] == {"const": "clean"}
+    assert parts["Clean"]["required"] == ["kind", "id", "input", "rules"]
+    assert parts["Param"]["required"] == ["type"]
+    assert parts["Retry"]["properties"]["initial"]["pattern"].startswith("^")
+    assert "sniffed" not in parts["CsvSource"]["properties"]
+    assert all(part["additionalProperties"] is False for part in parts.values())
+    references = {one["$ref"] for one in parts["Clean"]["properties"]["rules"]["items"]["anyOf"]}
+    assert references == {
+        f"#/$defs/{name}" for name in ("DropNulls", "Deduplicate", "KeepRows", "Cast", "Rename")
+    }
+
+
+def test_each_reference_leads_somewhere() -> None:
+    schema = json_schema()
+    found: list[object] = [schema]
+    while found:
+        one = found.pop()
+        if isinstance(one, dict):
+            if "$ref" in one:
+                assert str(one["$ref"]).removeprefix("#/$defs/") in schema["$defs"]
+            found += one.values()
+        elif isinstance(one, list):
+            found += one
