@@ -31,7 +31,7 @@ def _folder(folder: Path, depth: int) -> list[str]:
     lines = [_line(depth, f"{folder.name}/", _sentence(folder / "__init__.py"))]
     shipped = folder.relative_to(ROOT).parts[0] in PACKAGES
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
-        if path.is_dir() and _holds_python(path):
+        if path.is_dir() and (shipped or depth == 0) and _holds_python(path):
             lines += _folder(path, depth + 1)
         elif shipped and path.suffix == ".py" and path.name != "__init__.py":
             lines.append(_line(depth + 1, path.name, _sentence(path)))
