@@ -1,0 +1,1 @@
+"""Processes: what runs, how it is wired, started and stopped."""

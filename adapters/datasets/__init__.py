@@ -1,0 +1,1 @@
+"""Where rows lie: datasets under the hash of their content, and files outside."""

@@ -1,0 +1,1 @@
+"""What computes: DuckDB confined to a step's files, Python steps, and the binding of both."""

@@ -1,0 +1,1 @@
+"""What each technology does beyond its port's contract."""

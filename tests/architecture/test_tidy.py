@@ -14,7 +14,6 @@ from tests.architecture.source import (
     PACKAGES,
     ROOT,
     AnyFunction,
-    Source,
     below,
     sources,
 )
@@ -218,8 +217,3 @@ def test_folders_are_known_and_are_packages() -> None:
     holders = {(ROOT / source.path).parent for source in below(*PACKAGES, "tests", "benchmarks")}
     missing = [str(h.relative_to(ROOT)) for h in holders if not (h / "__init__.py").exists()]
     refuse(missing, "add __init__.py, or two files of one name become one module")
-
-
-def docstring_of(source: Source) -> str:
-    """The first line that says what a file is."""
-    return (ast.get_docstring(source.tree) or "").partition("\n")[0]

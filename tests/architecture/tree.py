@@ -39,6 +39,8 @@ def _folder(folder: Path, depth: int) -> list[str]:
 
 
 def _holds_python(folder: Path) -> bool:
+    if folder.parent == ROOT / "examples":
+        return folder.name != "__pycache__"
     inside = f"{folder.relative_to(ROOT).as_posix()}/"
     return any(source.path.startswith(inside) for source in sources())
 

@@ -1,0 +1,1 @@
+"""The command line: words in, texts and exit codes out."""

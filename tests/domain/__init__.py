@@ -1,0 +1,1 @@
+"""Sentences: given events, when a command, then events or a rejection."""

@@ -1,0 +1,1 @@
+"""Processes killed, files taken away, disks filled."""

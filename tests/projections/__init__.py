@@ -1,0 +1,1 @@
+"""The read side: folds, queries, replay and verification."""

@@ -1,0 +1,1 @@
+"""Actors, supervisors, workers, settings, the data directory."""
