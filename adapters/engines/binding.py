@@ -47,7 +47,7 @@ def bind(
     """
     root = root or next(iter(roots), "")
     try:
-        decoded = decode_spec(dict(spec))
+        decoded = decode_spec(spec)
     except InvalidSpec as error:
         raise rejection(error.problems) from error
     binding = _Binding(decoded, files, root, roots)
@@ -76,6 +76,7 @@ class _Binding:
         self._roots = roots
         self._ids = [step.id for step in spec.steps]
         self._problems: list[Problem] = []
+        self._written: dict[Path, str] = {}
 
     def bound(self) -> tuple[PipelineSpec, tuple[PlannedStep, ...]]:
         """The spec with everything pinned, and the plan. Raises `Rejection`."""
@@ -217,7 +218,7 @@ class _Binding:
             case Transform(python=python) if python:
                 yield from function_problems(step, self._files, joined(base, "python"))
             case Store(sink=sink):
-                self._path(sink.path, joined(joined(base, "sink"), "path"))
+                yield from self._destination(step.id, sink.path, joined(base, "sink.path"))
             case _:
                 pass
         for alias, source in inputs_of(step).items():
@@ -226,6 +227,12 @@ class _Binding:
             key = "inputs" if isinstance(step, Transform) else "input"
             at = joined(base, key)
             yield self._no_step(source, joined(at, alias) if alias != source else at)
+
+    def _destination(self, id_: str, text: str, path: str) -> Iterator[Problem]:
+        file = self._path(text, path)
+        if isinstance(file, Path) and self._written.setdefault(file, id_) != id_:
+            message = f"step `{self._written[file]}` writes to {text} already"
+            yield Problem(path=path, message=message, hint="give each store step its own file")
 
     def _no_step(self, name: str, path: str) -> Problem:
         hint = did_you_mean(name, self._ids)

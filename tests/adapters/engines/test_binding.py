@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.engines.binding import bind
+from adapters.pipelinefile.reading import read_pipeline
 from domain.errors import Rejection
 from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec
 from tests.adapters.engines.project import HEAD, Project, spec_of
@@ -212,3 +213,22 @@ def test_json_and_toml_say_the_same(project: Project) -> None:
     assert len(bundles) == 1
     wrong = project.problems(toml.replace('"people"\n', '"poeple"\n'), "p.toml")
     assert wrong[0][0] == "p.toml:9 steps.raw.source"
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("path", "steps"),
+    [
+        (
+            "flights/flights.yaml",
+            ["raw", "carriers", "aircraft", "flown", "punctuality", "published"],
+        ),
+        ("python_step/temperatures.yaml", None),
+    ],
+)
+def test_the_examples_bind(path: str, steps: list[str] | None) -> None:
+    file = read_pipeline(EXAMPLES / path)
+    bound = bind(file.spec, file.files, file.root, (file.root,))
+    assert steps in (None, [step.id for step in bound.plan])

@@ -227,6 +227,12 @@ MISTAKES = {
         "    sink: {kind: csv, path: /etc/passwd}\n",
         ("p.yaml:11 steps.a.sink.path", "leads outside the allowed folders", "roots"),
     ),
+    "two steps with one destination": (
+        HEAD
+        + "  - {id: a, kind: store, input: raw, sink: {kind: csv, path: o.csv}}\n"
+        + "  - {id: b, kind: store, input: raw, sink: {kind: jsonl, path: ./o.csv}}\n",
+        ("p.yaml:9 steps.b.sink.path", "step `a` writes to ./o.csv already", "its own file"),
+    ),
     "SQL file outside": (
         HEAD + "  - {id: a, kind: transform, sql_file: ../../x.sql}\n",
         ("p.yaml:8 steps.a.sql_file", "leads outside the allowed folders", "roots"),
