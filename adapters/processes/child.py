@@ -84,15 +84,17 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     async def end(self, seconds: float = 0.0) -> None:
-        """Kill it, after `seconds` that it has to go by itself, and wait until it is gone."""
-        with anyio.CancelScope(shield=True):
-            if seconds:
-                await self._requests.aclose()
-                with anyio.move_on_after(seconds):
-                    await self._process.wait()
-            self.kill()
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                await self._process.aclose()
+        """Kill it, after `seconds` that it has to go by itself, and wait until it is gone.
+
+        Not to be cancelled.
+        """
+        if seconds:
+            await self._requests.aclose()
+            with anyio.move_on_after(seconds):
+                await self._process.wait()
+        self.kill()
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+            await self._process.aclose()
 
 
 async def spawn(command: Sequence[str], fds: Sequence[int], now: float) -> Child:

@@ -91,18 +91,22 @@ class ChildPool(StepRunner, Binder):
     async def open(options: PoolOptions) -> AsyncIterator["ChildPool"]:
         """A pool for the time of the block; at its end no child is left."""
         await to_thread.run_sync(discard_abandoned, options.data)
-        async with anyio.create_task_group() as tasks:
-            pool = ChildPool(options, tasks)
-            try:
+        try:
+            async with anyio.create_task_group() as tasks:
+                pool = ChildPool(options, tasks)
                 tasks.start_soon(pool._sweep)
                 for _ in range(min(options.prestart, options.size)):
                     tasks.start_soon(pool._prestart)
-                yield pool
-            finally:
-                tasks.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    for child in list(pool._children):
-                        await pool._end(child, seconds=_farewell_seconds())
+                try:
+                    yield pool
+                finally:
+                    tasks.cancel_scope.cancel()
+                    await pool._close()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                # What the block raised is raised as it was: the tasks are none of its business.
+                raise group.exceptions[0] from None
+            raise
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -113,17 +117,18 @@ class ChildPool(StepRunner, Binder):
         limits = self._limits.of(definition, work.step)
         async with self._slots:
             child = await self._take(definition.bundle if limits.is_python else None)
-            reply: Reply | None = None
+            reply: Reply | Failed | None = None
             try:
                 if limits.is_python:
                     child.bundle = definition.bundle
-                reply, ended = await self._carry_out(child, work, definition, limits)
+                reply = await self._carry_out(child, work, definition, limits)
             finally:
-                await self._return(child, reply)
-        if isinstance(reply, StepReply):
-            return reply.result
-        if ended is not None:
-            return ended
+                await self._return(child, None if isinstance(reply, Failed) else reply)
+        match reply:
+            case StepReply(result=result):
+                return result
+            case Failed():
+                return reply
         raise _defect(reply)
 
     async def bind(
@@ -154,7 +159,7 @@ class ChildPool(StepRunner, Binder):
 
     async def _carry_out(
         self, child: Child, work: StepWork, definition: Definition, limits: Limits
-    ) -> tuple[Reply | None, Failed | None]:
+    ) -> Reply | Failed:
         log = log_name(work)
         path = self._options.data / "logs" / log
         request = StepRequest(
@@ -165,24 +170,23 @@ class ChildPool(StepRunner, Binder):
         )
         guard = Guard(child, limits.memory_bytes, path)
         reply: Reply | None = None
-        with anyio.move_on_after(limits.seconds) as clock:
+        lost: ChildLost | None = None
+        with anyio.move_on_after(limits.seconds):
             async with anyio.create_task_group() as watching:
                 watching.start_soon(guard.watch)
                 try:
                     reply = await child.ask(request)
-                except ChildLost:
-                    if guard.exceeded is None:
-                        raise
-                finally:
-                    watching.cancel_scope.cancel()
+                except ChildLost as error:
+                    lost = error
+                watching.cancel_scope.cancel()
         guard.finish()
         if reply is not None:
-            return reply, None
+            return reply
         if guard.exceeded is not None:
-            return None, _exceeded(guard.exceeded, limits, log)
-        if clock.cancelled_caught:
-            return None, _timed_out(limits, log)
-        return None, None
+            return _exceeded(guard.exceeded, limits, log)
+        if lost is not None:
+            raise lost
+        return _timed_out(limits, log)
 
     async def _take(self, bundle: str | None) -> Child:
         """An idle child that may work for `bundle` (None: for anybody), or a new one."""
@@ -211,7 +215,8 @@ class ChildPool(StepRunner, Binder):
             *options.roots,
         ]
         try:
-            child = await spawn(command, options.pass_fds, anyio.current_time())
+            with anyio.CancelScope(shield=True):
+                child = await spawn(command, options.pass_fds, anyio.current_time())
         except OSError as error:
             raise Unavailable(f"no step process can be started: {error}") from error
         self._children.add(child)
@@ -238,9 +243,14 @@ class ChildPool(StepRunner, Binder):
     async def _end(self, child: Child, seconds: float = 0.0) -> None:
         """Kill a child, after `seconds` that it has to go by itself, and clean up after it."""
         self._children.discard(child)
-        await child.end(seconds)
-        await to_thread.run_sync(discard, self._options.data, child.pid)
+        with anyio.CancelScope(shield=True):
+            await child.end(seconds)
+            await to_thread.run_sync(discard, self._options.data, child.pid)
         self._options.on_gone(child.pid)
+
+    async def _close(self) -> None:
+        for child in list(self._children):
+            await self._end(child, seconds=_farewell_seconds())
 
     async def _prestart(self) -> None:
         child = await self._start()

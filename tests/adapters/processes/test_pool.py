@@ -1,0 +1,264 @@
+"""The pool: whatever a step does to its process, a report or `ChildLost` comes out, in time."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
+from msgspec.structs import replace
+
+from adapters.processes.guard import log_bytes_max
+from adapters.processes.pool import ChildPool
+from commands.steps.ports import ChildLost
+from domain.errors import Rejection
+from domain.pipeline.events import Definition
+from domain.run.commands import Failed, Succeeded
+from tests.adapters.processes.conftest import FUNCTIONS, Project
+
+pytestmark = pytest.mark.anyio
+
+
+async def ingest(pool: ChildPool, project: Project, definition: Definition) -> None:
+    """Do the step that all others read."""
+    result = await pool.run(project.work("raw", definition), definition)
+    assert isinstance(result, Succeeded), result
+    project.raw = result.outcome.output
+
+
+async def until(path: Path) -> None:
+    """Wait for a file that a step makes."""
+    with anyio.fail_after(30):
+        while not await anyio.Path(path).exists():
+            await anyio.lowlevel.checkpoint()
+
+
+def pid_in(project: Project, result: Succeeded | Failed) -> int:
+    """The process that a step ran in, from its output."""
+    assert isinstance(result, Succeeded), result
+    assert result.outcome.output is not None
+    name = result.outcome.output.fingerprint
+    path = project.data / "datasets" / name[:2] / f"{name}.parquet"
+    return int(pq.read_table(path)["pid"][0].as_py())
+
+
+async def test_a_step_runs_in_a_warm_child(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options(prestart=1)) as pool:
+        await ingest(pool, project, definition)
+        result = await pool.run(project.work("same", definition), definition)
+        assert isinstance(result, Succeeded)
+        assert result.outcome.rows_out == 1
+        assert len(pool.pids) == 1
+        log = project.data / "logs" / result.log
+        assert log.read_text() == "loaded\n"
+        again = await pool.run(project.work("same", definition, lease=2), definition)
+        assert isinstance(again, Succeeded)
+        assert again.outcome == result.outcome
+        assert again.log == ""
+        children = pool.pids
+    assert not any(psutil.pid_exists(pid) for pid in children)
+
+
+async def test_a_child_with_python_of_one_bundle_never_runs_anothers(project: Project) -> None:
+    first = project.definition()
+    project.files = {"steps.py": FUNCTIONS.replace('n": [', 'n": [') + "\nX = 1\n"}
+    second = project.definition()
+    assert first.bundle != second.bundle
+    async with ChildPool.open(project.options(size=1)) as pool:
+        await ingest(pool, project, first)
+        one = pid_in(project, await pool.run(project.work("pid", first), first))
+        two = pid_in(project, await pool.run(project.work("pid", second), second))
+        assert one != two
+        assert len(pool.pids) == 1
+
+
+async def test_an_exception_is_reported_with_its_traceback_in_the_log(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        result = await pool.run(project.work("raises", definition), definition)
+    assert isinstance(result, Failed)
+    assert (result.error.code, result.error.message) == ("python_error", "ValueError: bad day")
+    assert result.error.where.startswith("steps.py:")
+    text = (project.data / "logs" / result.log).read_text()
+    assert text.rstrip().endswith("ValueError: bad day")
+    assert "adapters" not in text
+
+
+async def test_a_step_that_never_ends_is_ended(project: Project) -> None:
+    definition = project.definition(timeout="1s")
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        result = await pool.run(project.work("parent_of_one", definition), definition)
+        assert isinstance(result, Failed)
+        assert (result.error.code, result.error.retryable) == ("timeout", True)
+        assert not pool.pids
+        grandchild = int(await anyio.Path("grandchild").read_text())
+        assert await gone(grandchild)
+        after = await pool.run(project.work("same", definition), definition)
+        assert isinstance(after, Succeeded)
+
+
+async def gone(pid: int) -> bool:
+    """Whether a process ends soon; one that nobody waits for counts as ended."""
+    with anyio.move_on_after(10):
+        while True:
+            try:
+                if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                    return True
+            except psutil.NoSuchProcess:
+                return True
+            await anyio.lowlevel.checkpoint()
+    return False
+
+
+async def test_a_step_that_eats_memory_is_ended_with_the_figures(project: Project) -> None:
+    definition = project.definition(memory="300MiB")
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        result = await pool.run(project.work("hungry", definition), definition)
+    assert isinstance(result, Failed)
+    assert result.error.code == "memory_exceeded"
+    assert "300 MiB are allowed" in result.error.message
+
+
+@pytest.mark.parametrize("step", ["suicidal", "quits"])
+async def test_a_child_that_dies_is_lost_and_the_pool_goes_on(project: Project, step: str) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        with pytest.raises(ChildLost):
+            await pool.run(project.work(step, definition), definition)
+        after = await pool.run(project.work("same", definition), definition)
+        assert isinstance(after, Succeeded)
+
+
+async def test_a_child_killed_from_outside_is_lost(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+
+        lost: list[ChildLost] = []
+
+        async def work() -> None:
+            try:
+                await pool.run(project.work("for_ever", definition), definition)
+            except ChildLost as error:
+                lost.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            await until(Path("started"))
+            os.kill(pool.pids[0], signal.SIGKILL)
+        assert lost
+        assert isinstance(await pool.run(project.work("same", definition), definition), Succeeded)
+
+
+async def test_cancelling_kills_the_child(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        (child,) = pool.pids
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pool.run, project.work("for_ever", definition), definition)
+            await until(Path("started"))
+            tasks.cancel_scope.cancel()
+        assert not psutil.pid_exists(child)
+        assert not (project.data / "datasets" / "tmp" / str(child)).exists()
+        assert isinstance(await pool.run(project.work("same", definition), definition), Succeeded)
+
+
+async def test_a_log_is_bounded(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        await ingest(pool, project, definition)
+        result = await pool.run(project.work("chatty", definition), definition)
+    assert isinstance(result, Succeeded)
+    path = project.data / "logs" / result.log
+    assert path.stat().st_size < log_bytes_max + 100
+    assert path.read_bytes().endswith(b"[the log ends here: it reached its limit of 16 MiB]\n")
+
+
+async def test_binding(project: Project) -> None:
+    async with ChildPool.open(project.options()) as pool:
+        name, bound = await pool.bind(project.plain(), project.files, str(project.root))
+        assert name == "habits"
+        assert bound.plan[0].id == "raw"
+        wrong = {**project.plain(), "steps": []}
+        with pytest.raises(Rejection) as refusal:
+            await pool.bind(wrong, project.files, str(project.root))
+        assert refusal.value.code == "invalid_pipeline"
+        assert refusal.value.details["problems"]
+
+
+async def test_steps_share_the_pool(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options(size=2)) as pool:
+        await ingest(pool, project, definition)
+        results: list[Succeeded | Failed] = []
+
+        async def one(number: int) -> None:
+            work = replace(project.work("same", definition), attempt=number)
+            results.append(await pool.run(work, definition))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 13):
+                tasks.start_soon(one, number)
+        assert all(isinstance(result, Succeeded) for result in results)
+        assert len(results) == 12
+        assert len(pool.pids) <= 2
+
+
+async def test_what_dead_processes_left_is_removed(project: Project) -> None:
+    ended = await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])
+    left = project.data / "datasets" / "tmp" / ended.stdout.decode().strip()
+    left.mkdir(parents=True)
+    (left / "half.parquet").touch()
+    async with ChildPool.open(project.options()):
+        assert not left.exists()
+
+
+PARENT = """
+import sys
+from pathlib import Path
+import anyio
+import msgspec
+from adapters.processes.pool import ChildPool
+from tests.adapters.processes.conftest import Project
+
+async def main():
+    project = Project(Path(sys.argv[1]))
+    definition = project.definition()
+    async with ChildPool.open(project.options(size=2)) as pool:
+        raw = await pool.run(project.work("raw", definition), definition)
+        project.raw = raw.outcome.output
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pool.run, project.work("parent_of_one", definition), definition)
+            tasks.start_soon(pool.run, project.work("same", definition), definition)
+            while not Path("started").exists():
+                await anyio.sleep(0.01)
+            print(*pool.pids, Path("grandchild").read_text(), flush=True)
+            await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+async def test_no_child_outlives_a_parent_that_is_killed(project: Project, tmp_path: Path) -> None:
+    async with await anyio.open_process(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stderr=None
+    ) as parent:
+        assert parent.stdout is not None
+        with anyio.fail_after(40):
+            line = await BufferedByteReceiveStream(parent.stdout).receive_until(b"\n", 1000)
+        parent.kill()
+        await parent.wait()
+    children = [int(word) for word in line.split()]
+    assert len(children) >= 2
+    for child in children:
+        assert await gone(child), child
