@@ -69,13 +69,13 @@ class SketchBinder(Binder):
         return sketch.pipeline, bound
 
 
-def sketch(name: str, *steps: str, **params: dict[str, Any]) -> dict[str, Any]:
+def sketch(pipeline: str, /, *steps: str, **params: Any) -> dict[str, Any]:
     """A pipeline whose steps are written as `"c: a b"`, c after a and b."""
     planned = []
     for step in steps:
         id_, _, inputs = step.partition(":")
         planned.append({"id": id_, "kind": "transform", "inputs": inputs.split()})
-    return {"pipeline": name, "steps": planned, "params": params}
+    return {"pipeline": pipeline, "steps": planned, "params": params}
 
 
 SUCCEEDED = msgspec.to_builtins(Succeeded(outcome=StepOutcome(rows_out=1)))
