@@ -14,7 +14,9 @@ class _Slot(Struct, gc=False):
     """What a batch does to one row: remove it or not, then set and add."""
 
     removed: bool
-    values: dict[str, Value] | None = None
+    values: Mapping[str, Value] | None = None
+    own: dict[str, Value] | None = None
+    """The same as `values`, once it is ours to change."""
     amounts: dict[str, int | float] | None = None
 
 
@@ -35,14 +37,28 @@ class ChangeSet:
     def add(self, changes: Sequence[Change]) -> None:
         """Take changes behind those taken before."""
         for change in changes:
-            if type(change) is Put:
-                self._put(change)
-            elif type(change) is Add:
-                self._sum(change)
-            elif type(change) is Delete:
-                self._group(change.table, change.key)[change.key] = _Slot(True)
-            elif type(change) is DeleteWhere:
-                self._clear(change)
+            kind = type(change)
+            if kind is DeleteWhere:
+                self._clear(change)  # type: ignore[arg-type]  # by its type
+                continue
+            groups = self._slots[change.table]
+            key: Key = change.key  # type: ignore[union-attr]  # all others have one
+            group = groups.get(key[0])
+            if group is None:
+                group = groups[key[0]] = {}
+            if kind is Delete:
+                group[key] = _Slot(True)
+                continue
+            slot = group.get(key)
+            if kind is Put:
+                if slot is None:
+                    group[key] = _Slot(False, change.values)  # type: ignore[union-attr]  # by its type
+                else:
+                    _put(slot, change.values)  # type: ignore[union-attr]  # by its type
+            else:
+                if slot is None:
+                    slot = group[key] = _Slot(False)
+                _add(slot, change.amounts)  # type: ignore[union-attr]  # by its type
 
     def drain(self) -> list[Change]:
         """All changes since the last drain, merged."""
@@ -56,41 +72,6 @@ class ChangeSet:
         self._cleared = []
         return merged
 
-    def _group(self, table: str, key: Key) -> dict[Key, _Slot]:
-        groups = self._slots[table]
-        first = key[0]
-        group = groups.get(first)
-        if group is None:
-            group = groups[first] = {}
-        return group
-
-    def _put(self, change: Put) -> None:
-        group = self._group(change.table, change.key)
-        slot = group.get(change.key)
-        if slot is None:
-            group[change.key] = _Slot(False, dict(change.values))
-            return
-        if slot.values is None:
-            slot.values = dict(change.values)
-        else:
-            slot.values.update(change.values)
-        if slot.amounts:
-            for column in change.values:
-                slot.amounts.pop(column, None)
-
-    def _sum(self, change: Add) -> None:
-        group = self._group(change.table, change.key)
-        slot = group.get(change.key)
-        if slot is None:
-            slot = group[change.key] = _Slot(False)
-        for column, amount in change.amounts.items():
-            if slot.values is not None and column in slot.values:
-                slot.values[column] = _number(slot.values[column]) + amount
-            else:
-                if slot.amounts is None:
-                    slot.amounts = {}
-                slot.amounts[column] = slot.amounts.get(column, 0) + amount
-
     def _clear(self, change: DeleteWhere) -> None:
         self._cleared.append(change)
         columns = self._keys[change.table]
@@ -103,6 +84,34 @@ class ChangeSet:
             matching = [key for key in group if all(key[place] == v for place, v in wanted)]
             for key in matching:
                 del group[key]
+
+
+def _put(slot: _Slot, values: Mapping[str, Value]) -> None:
+    if slot.amounts:
+        for column in values:
+            slot.amounts.pop(column, None)
+    if slot.values is None:
+        slot.values = values
+    else:
+        _owned(slot).update(values)
+
+
+def _owned(slot: _Slot) -> dict[str, Value]:
+    """The slot's values, copied when they are changed for the first time."""
+    if slot.own is None:
+        slot.own = dict(slot.values or ())
+        slot.values = slot.own
+    return slot.own
+
+
+def _add(slot: _Slot, amounts: Mapping[str, int | float]) -> None:
+    for column, amount in amounts.items():
+        if slot.values is not None and column in slot.values:
+            _owned(slot)[column] = _number(slot.values[column]) + amount
+        else:
+            if slot.amounts is None:
+                slot.amounts = {}
+            slot.amounts[column] = slot.amounts.get(column, 0) + amount
 
 
 def _number(value: Value) -> int | float:

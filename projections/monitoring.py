@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TypeVar, get_args
 
 import msgspec
+from msgspec import Raw, Struct
 
 from domain.ids import pipeline_stream
 from domain.limits import steps_max
@@ -22,7 +23,6 @@ from domain.run.events import (
     RunPlanned,
     RunStarted,
     StepFailed,
-    StepOutcome,
     StepReused,
     StepScheduled,
     StepSkipped,
@@ -35,11 +35,10 @@ from projections.projection import AnyHandler, Fact, Handler, Projection
 E = TypeVar("E")
 
 
-def _columns(*, text: str, integer: str = "", real: str = "") -> tuple[Column, ...]:
+def _columns(*, text: str, integer: str) -> tuple[Column, ...]:
     return (
         *(Column(name) for name in text.split()),
         *(Column(name, "integer") for name in integer.split()),
-        *(Column(name, "real") for name in real.split()),
     )
 
 
@@ -69,14 +68,13 @@ STEPS = Table(
     name="monitoring_steps",
     columns=_columns(
         text="run step kind engine depends status worker due started_at attempt_started_at"
-        " finished_at reused_from because inputs ledger counts checks output source destination"
-        " error warnings log",
-        integer="place attempts lease rows_in rows_out rows_filtered rows_quarantined",
-        real="seconds",
+        " finished_at reused_from because outcome error log",
+        integer="place attempts lease",
     ),
     key=("run", "step"),
 )
-"""`started_at` is when the step was claimed first, `attempt_started_at` when it was last."""
+"""`outcome` and `error` are as the event has them, so that fields that join need no new view.
+`started_at` is when the step was claimed first, `attempt_started_at` when it was last."""
 
 
 def _registered(fact: Fact[PipelineRegistered]) -> Sequence[Change]:
@@ -108,7 +106,7 @@ def _retired(fact: Fact[PipelineRetired]) -> Sequence[Change]:
     return (_pipeline(fact, {"status": "retired", "reason": fact.data.reason}),)
 
 
-class _Described(msgspec.Struct, frozen=True):
+class _Described(Struct, frozen=True):
     description: str = ""
 
 
@@ -178,7 +176,19 @@ def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
     return (Put("monitoring_runs", (fact.id,), values),)
 
 
-def _planned(fact: Fact[RunPlanned]) -> Sequence[Change]:
+class _Step(Struct, frozen=True, gc=False):
+    id: str
+    kind: str
+    inputs: Raw = Raw(b"[]")
+    engine: str = "duckdb"
+
+
+class _Planned(Struct, frozen=True, gc=False):
+    part: int
+    steps: tuple[_Step, ...]
+
+
+def _planned(fact: Fact[_Planned]) -> Sequence[Change]:
     first = (fact.data.part - 1) * steps_max
     return [
         Put(
@@ -188,13 +198,17 @@ def _planned(fact: Fact[RunPlanned]) -> Sequence[Change]:
                 "place": first + place,
                 "kind": step.kind,
                 "engine": step.engine,
-                "depends": _text(step.inputs),
+                "depends": _raw(step.inputs),
                 "status": "waiting",
                 "attempts": 0,
             },
         )
         for place, step in enumerate(fact.data.steps)
     ]
+
+
+def _raw(json: Raw) -> str:
+    return bytes(json).decode()
 
 
 def _scheduled(fact: Fact[StepScheduled]) -> Sequence[Change]:
@@ -217,7 +231,7 @@ def _claimed(fact: Fact[StepStarted]) -> Sequence[Change]:
         "worker": step.worker,
         "attempt_started_at": at,
         "finished_at": None,
-        "seconds": None,
+        "outcome": None,
         "error": None,
     }
     if step.lease == 1:
@@ -225,32 +239,57 @@ def _claimed(fact: Fact[StepStarted]) -> Sequence[Change]:
     return (_step(fact, step.step, values),)
 
 
-def _succeeded(fact: Fact[StepSucceeded]) -> Sequence[Change]:
+class _Succeeded(Struct, frozen=True, gc=False):
+    step: str
+    outcome: Raw
+    log: str = ""
+
+
+def _succeeded(fact: Fact[_Succeeded]) -> Sequence[Change]:
     step = fact.data
-    values = _outcome(step.outcome)
-    values["status"] = "succeeded"
-    values["finished_at"] = fact.meta.recorded_at
-    values["log"] = step.log
+    values: dict[str, Value] = {
+        "status": "succeeded",
+        "finished_at": fact.meta.recorded_at,
+        "outcome": _raw(step.outcome),
+        "log": step.log,
+    }
     return (_step(fact, step.step, values), _count(fact, "succeeded"))
 
 
-def _reused(fact: Fact[StepReused]) -> Sequence[Change]:
+class _Reused(Struct, frozen=True, gc=False):
+    step: str
+    from_run: str
+    outcome: Raw
+
+
+def _reused(fact: Fact[_Reused]) -> Sequence[Change]:
     step = fact.data
-    values = _outcome(step.outcome)
-    values["status"] = "reused"
-    values["reused_from"] = str(step.from_run)
-    values["seconds"] = 0.0
-    values["finished_at"] = fact.meta.recorded_at
+    values: dict[str, Value] = {
+        "status": "reused",
+        "finished_at": fact.meta.recorded_at,
+        "outcome": _raw(step.outcome),
+        "reused_from": step.from_run,
+    }
     return (_step(fact, step.step, values), _count(fact, "reused"))
 
 
-def _failed(fact: Fact[StepFailed]) -> Sequence[Change]:
+class _Failed(Struct, frozen=True, gc=False):
+    step: str
+    error: Raw
+    final: bool = True
+    outcome: Raw | None = None
+    log: str = ""
+
+
+def _failed(fact: Fact[_Failed]) -> Sequence[Change]:
     step = fact.data
-    values: dict[str, Value] = _outcome(step.outcome) if step.outcome else {}
-    values["status"] = "failed" if step.final else "waiting"
-    values["finished_at"] = fact.meta.recorded_at
-    values["log"] = step.log
-    values["error"] = _text(step.error)
+    values: dict[str, Value] = {
+        "status": "failed" if step.final else "waiting",
+        "finished_at": fact.meta.recorded_at,
+        "outcome": _raw(step.outcome) if step.outcome is not None else None,
+        "error": _raw(step.error),
+        "log": step.log,
+    }
     change = _step(fact, step.step, values)
     return (change, _count(fact, "failed")) if step.final else (change,)
 
@@ -259,24 +298,6 @@ def _skipped(fact: Fact[StepSkipped]) -> Sequence[Change]:
     step = fact.data
     values: dict[str, Value] = {"status": "skipped", "because": step.because}
     return (_step(fact, step.step, values), _count(fact, "skipped"))
-
-
-def _outcome(outcome: StepOutcome) -> dict[str, Value]:
-    return {
-        "inputs": _text(outcome.inputs),
-        "rows_in": outcome.rows_in,
-        "rows_out": outcome.rows_out,
-        "rows_filtered": outcome.rows_filtered,
-        "rows_quarantined": outcome.rows_quarantined,
-        "ledger": outcome.ledger,
-        "counts": _text(outcome.counts) if outcome.counts else None,
-        "checks": _text(outcome.checks) if outcome.checks else None,
-        "output": _text(outcome.output) if outcome.output else None,
-        "source": _text(outcome.source) if outcome.source else None,
-        "destination": _text(outcome.destination) if outcome.destination else None,
-        "warnings": _text(outcome.warnings) if outcome.warnings else None,
-        "seconds": outcome.seconds,
-    }
 
 
 def _step(fact: Fact[E], step: str, values: dict[str, Value]) -> Put:
@@ -320,12 +341,12 @@ _HANDLERS: tuple[AnyHandler, ...] = (
     Handler(PipelineResumed, _resumed),
     Handler(PipelineRetired, _retired),
     Handler(RunStarted, _started),
-    Handler(RunPlanned, _planned),
+    Handler(RunPlanned, _planned, _Planned),
     Handler(StepScheduled, _scheduled),
     Handler(StepStarted, _claimed),
-    *(Handler(kind, _succeeded) for kind in _SUCCESSES),
-    Handler(StepReused, _reused),
-    Handler(StepFailed, _failed),
+    *(Handler(kind, _succeeded, _Succeeded) for kind in _SUCCESSES),
+    Handler(StepReused, _reused, _Reused),
+    Handler(StepFailed, _failed, _Failed),
     Handler(StepSkipped, _skipped),
     Handler(CancelRequested, _cancel_requested),
     Handler(RunCancelled, _cancelled),

@@ -42,9 +42,12 @@ class Fact(Struct, Generic[E], frozen=True, gc=False):
 class Handler(Struct, Generic[E], frozen=True):
     """What one kind of event changes."""
 
-    event: type[E]
+    event: type[Any]
+    """Its class, which stands for its tag."""
     changes: Callable[[Fact[E]], Sequence[Change]]
     """Pure: the same fact gives the same changes."""
+    shape: type[E] | None = None
+    """A smaller class with the fields that are wanted, if not all are; `Raw` ones stay bytes."""
 
 
 # Handlers of one view take different events; each is typed where it is made.
@@ -76,7 +79,7 @@ class Projection:
         tags = {catalog.kind_of(tag): tag for tag in catalog.tags}
         self._readers: dict[str, _Reader] = {
             tags[handler.event]: (
-                msgspec.json.Decoder(Stored[handler.event]),  # type: ignore[name-defined]  # a class at run time
+                msgspec.json.Decoder(Stored[handler.shape or handler.event]),  # type: ignore[misc]  # a class at run time
                 handler.changes,
             )
             for handler in handlers

@@ -207,27 +207,35 @@ def _step(row: Document, *, cancelled: bool) -> Document:
     ended = status == "failed" and error and error["code"] == "cancelled"
     if left_open or ended:
         status = "cancelled"
+    outcome: Document = row["outcome"] or {}
     names = (
-        "id kind engine depends attempts due worker started_at finished_at reused_from because"
-        " rows_in rows_out rows_filtered rows_quarantined log"
+        "id kind engine depends attempts due worker started_at finished_at reused_from because log"
     )
-    seconds = row["seconds"]
-    if seconds is None:
-        seconds = _seconds(row["attempt_started_at"], row["finished_at"])
+    counts = "rows_in rows_out rows_filtered rows_quarantined"
     return {
         **{name: row[name] for name in names.split()},
+        **{name: outcome.get(name) for name in counts.split()},
         "status": status,
-        "seconds": seconds,
-        "ledger": row["ledger"] or "none",
-        "inputs": [{**_INPUT, **entry} for entry in row["inputs"] or ()],
-        "counts": [{**_COUNT, **count} for count in row["counts"] or ()],
-        "checks": [{**_CHECK, **check} for check in row["checks"] or ()],
-        "output": _filled(_OUTPUT, row["output"]),
-        "source": _filled(_OUTER, row["source"]),
-        "destination": _filled(_OUTER, row["destination"]),
-        "warnings": row["warnings"] or [],
+        "seconds": _step_seconds(row),
+        "ledger": outcome.get("ledger", "none"),
+        "inputs": [{**_INPUT, **entry} for entry in outcome.get("inputs", ())],
+        "counts": [{**_COUNT, **count} for count in outcome.get("counts", ())],
+        "checks": [{**_CHECK, **check} for check in outcome.get("checks", ())],
+        "output": _filled(_OUTPUT, outcome.get("output")),
+        "source": _filled(_OUTER, outcome.get("source")),
+        "destination": _filled(_OUTER, outcome.get("destination")),
+        "warnings": outcome.get("warnings", []),
         "error": _filled(_ERROR, error),
     }
+
+
+def _step_seconds(row: Document) -> float | None:
+    """The engine's time; of an attempt without an outcome, the time that it took."""
+    if row["status"] == "reused":
+        return 0.0
+    if row["outcome"]:
+        return float(row["outcome"].get("seconds", 0.0))
+    return _seconds(row["attempt_started_at"], row["finished_at"])
 
 
 def _filled(defaults: Document, value: Document | None) -> Document | None:

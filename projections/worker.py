@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from domain.errors import Conflict, TimedOut, Unavailable
+from domain.errors import Conflict, HeadwaterError, Malformed, TimedOut, Unavailable
 from domain.ids import Position
 from domain.record import Recorded
 from projections.limits import backstop_seconds, feed_events_max, log_events_max
@@ -116,8 +116,16 @@ class ProjectionWorker:
         raise TimedOut(f"view {self.name} has not reached position {position} in {seconds:g} s")
 
     async def _read_log(self, on_applied: Applied) -> None:
+        limit = log_events_max
         while self._halted is None:
-            records = await self._ports.log.read(self.position, log_events_max)
+            try:
+                records = await self._ports.log.read(self.position, limit)
+            except Malformed as error:
+                # Nearer and nearer to the event that cannot be read, applying all before it.
+                if limit == 1:
+                    self._halt(error)
+                limit = max(limit // 2, 1)
+                continue
             if not records:
                 return
             await self._apply(records, on_applied)
@@ -138,7 +146,10 @@ class ProjectionWorker:
             self._announce()
             on_applied(self.position, records[:count])
         if problem is not None:
-            self._halted = f"after position {self.position}: {problem.message}"
+            self._halt(problem)
+
+    def _halt(self, problem: HeadwaterError) -> None:
+        self._halted = f"after position {self.position}: {problem.message}"
 
     async def _overtaken(self) -> None:
         """Somebody else has applied or replaced the view: go on from where it is now."""

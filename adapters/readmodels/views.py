@@ -42,24 +42,36 @@ def translated() -> Iterator[None]:
     """Errors of SQLite as those that ports promise."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise _failure(error) from error
     except sqlite3.DatabaseError as error:
         raise _failure(error) from error
 
 
 def _failure(error: sqlite3.DatabaseError) -> Failure | Defect:
-    # The low byte of SQLite's code is the kind of error, the rest tells it in detail.
-    match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return StorageFull(f"no space is left for the views: {error}")
-        case sqlite3.SQLITE_ERROR | sqlite3.SQLITE_CONSTRAINT | sqlite3.SQLITE_MISUSE:
-            return Defect(f"a statement on the views failed: {error}")
-        case _:
-            return Unavailable(
-                f"the views cannot be read or written: {error}",
-                hint="views can be deleted: they are made again from the event store",
-            )
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code in _FULL:
+        return StorageFull(f"no space is left for the views: {error}")
+    # The low byte is the kind of error, the rest tells it in detail.
+    if code & 0xFF in _OURS:
+        return Defect(f"a statement on the views failed: {error}")
+    return Unavailable(
+        f"the views cannot be read or written: {error}",
+        hint="views can be deleted: they are made again from the event store",
+    )
+
+
+_OURS = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE})
+
+_FULL = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
+"""How a disk without room shows: some file systems tell it only at the sync."""
 
 
 @contextmanager

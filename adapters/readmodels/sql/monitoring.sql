@@ -57,8 +57,8 @@ SELECT pipeline FROM monitoring_runs WHERE run = :run;
 SELECT r.*,
     (SELECT min(s.started_at) FROM monitoring_steps s WHERE s.run = r.run) AS started_at,
     (SELECT json_group_array(json(s.warnings)) FROM (
-        SELECT json_array(step, json(warnings)) AS warnings FROM monitoring_steps
-        WHERE run = r.run AND warnings IS NOT NULL ORDER BY place LIMIT 1000
+        SELECT json_array(step, json(json_extract(outcome, '$.warnings'))) AS warnings FROM monitoring_steps
+        WHERE run = r.run AND json_extract(outcome, '$.warnings') IS NOT NULL ORDER BY place LIMIT 1000
     ) s) AS warnings,
     (SELECT json_group_array(json_object(
         'id', s.step,
@@ -73,21 +73,9 @@ SELECT r.*,
         'started_at', s.started_at,
         'attempt_started_at', s.attempt_started_at,
         'finished_at', s.finished_at,
-        'seconds', s.seconds,
         'reused_from', s.reused_from,
         'because', s.because,
-        'inputs', json(s.inputs),
-        'rows_in', s.rows_in,
-        'rows_out', s.rows_out,
-        'rows_filtered', s.rows_filtered,
-        'rows_quarantined', s.rows_quarantined,
-        'ledger', s.ledger,
-        'counts', json(s.counts),
-        'checks', json(s.checks),
-        'output', json(s.output),
-        'source', json(s.source),
-        'destination', json(s.destination),
-        'warnings', json(s.warnings),
+        'outcome', json(s.outcome),
         'error', json(s.error),
         'log', s.log
     )) FROM (
