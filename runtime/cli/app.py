@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the overview is printed without importing what commands nee
     from runtime.cli.parsing import Command
 
 _HELP = ("--help", "-h", "help")
+_loop = {"use_uvloop": sys.platform != "win32"}
 
 
 def main() -> NoReturn:
@@ -67,7 +68,7 @@ def _run(console: Console, words: Sequence[str]) -> int:
     from runtime.tracing import tracing
 
     with tracing(name):
-        return int(anyio.run(command.execute, console))
+        return int(anyio.run(command.execute, console, backend_options=_loop))
 
 
 def _load(entry: Entry) -> "type[Command]":

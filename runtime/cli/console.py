@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Literal, TextIO
 
+from runtime.cli.wrapping import wrap
+
 Style = Literal["bold", "dim", "red", "green", "yellow", "cyan"]
 
 _CODES: Mapping[str, str] = {
@@ -63,19 +65,29 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Something to know, in spite of which the command goes on."""
-        self._say(f"{self.styled('Warning:', 'yellow', err=True)} {text}")
+        self._labelled("Warning:", "yellow", text)
 
     def error(self, what: str, hint: str = "") -> None:
         """Why the command ends without having done its work."""
-        self._say(f"{self.styled('Error:', 'red', err=True)} {what}")
+        self._labelled("Error:", "red", what)
         if hint:
-            self._say(f"  {self.styled('→', 'cyan', err=True)} {hint}")
+            self._labelled("  →", "cyan", hint)
 
     def styled(self, text: str, *styles: Style, err: bool = False) -> str:
         """`text` as it should look on the one stream or the other."""
         if not text or not styles or not (self.colour_err if err else self.colour_out):
             return text
         return f"\x1b[{';'.join(_CODES[style] for style in styles)}m{text}\x1b[0m"
+
+    def _labelled(self, label: str, style: Style, text: str) -> None:
+        """A label and what it is about, in as many lines as the terminal wants."""
+        styled = self.styled(label, style, err=True)
+        paragraphs = text.splitlines() or [""]
+        if self.err.isatty():
+            room = self.width - len(label) - 1
+            paragraphs = [line for one in paragraphs for line in wrap(one, room)]
+        first, *others = paragraphs
+        self._say("\n".join([f"{styled} {first}", *(" " * (len(label) + 1) + o for o in others)]))
 
     def _say(self, text: str) -> None:
         self.out.flush()

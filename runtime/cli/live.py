@@ -142,7 +142,7 @@ class LiveView:
         hidden = len(steps) - len(shown)
         if hidden:
             lines.append(console.styled(f"… and {words.plural(hidden, 'step')}", "dim", err=True))
-        return lines + [words.clip(note, console.width) for note in self._notes]
+        return [words.cut(line, console.width) for line in [*lines, *self._notes]]
 
 
 def _most_telling(steps: Sequence[Mapping[str, Any]], room: int) -> Sequence[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.table import Column, key, render
+from runtime.cli.wrapping import wrap
 from runtime.session import Document
 
 _DONE = ("succeeded", "reused", "unchanged", "failed", "skipped", "cancelled")
@@ -15,17 +16,17 @@ def step_columns(steps: Sequence[Mapping[str, Any]], *, now: bool = False) -> tu
     """Columns for steps; those that would be empty are left out. `now`: time goes on."""
     columns = [
         Column(title="step", text=key("id"), gives_way=True),
-        Column(title="kind", text=key("kind"), style="dim"),
+        Column(title="kind", text=key("kind"), style="dim", spare=2),
         Column(title="status", text=_status, is_status=True),
-        Column(title="rows in", text=lambda step: words.count(step.get("rows_in")), right=True),
-        Column(title="rows out", text=lambda step: words.count(step.get("rows_out")), right=True),
+        Column(title="rows in", text=_counted("rows_in"), right=True, spare=1),
+        Column(title="rows out", text=_counted("rows_out"), right=True),
     ]
     for title, name in (("filtered", "rows_filtered"), ("quarantined", "rows_quarantined")):
         if any(step.get(name) for step in steps):
             columns.append(Column(title=title, text=_counted(name), right=True))
     columns.append(Column(title="time", text=_running_time if now else _time, right=True))
     if now:
-        columns.append(Column(title="rows/s", text=_rate, right=True, style="dim"))
+        columns.append(Column(title="rows/s", text=_rate, right=True, style="dim", spare=3))
     return tuple(columns)
 
 
@@ -48,7 +49,8 @@ def headline(console: Console, run: Document, *, err: bool = False) -> str:
 def summary(console: Console, run: Document) -> list[str]:
     """Everything that a person wants to know of a run at once."""
     steps = run["steps"]
-    lines = [headline(console, run), console.styled(_facts(run), "dim")]
+    facts = wrap(_facts(run), console.width) if console.out.isatty() else [_facts(run)]
+    lines = [headline(console, run), *(console.styled(fact, "dim") for fact in facts)]
     if run.get("retry_of"):
         lines.append(console.styled(f"retry of {run['retry_of']}", "dim"))
     if run.get("params"):
@@ -56,7 +58,8 @@ def summary(console: Console, run: Document) -> list[str]:
         lines.append(console.styled(f"params {shown}", "dim"))
     lines += ["", *render(console, step_columns(steps), steps)]
     told = [line for step in steps for line in _told(console, step)]
-    told += [f"{console.styled('!', 'yellow')} {text}" for text in run.get("warnings") or ()]
+    for text in run.get("warnings") or ():
+        told += _marked(console, console.styled("!", "yellow"), [text])
     if not any(step.get("error") for step in steps) and run.get("error"):
         told += error_lines(console, "", run["error"])
     return lines + (["", *told] if told else [])
@@ -64,14 +67,23 @@ def summary(console: Console, run: Document) -> list[str]:
 
 def error_lines(console: Console, step: str, error: Mapping[str, Any]) -> list[str]:
     """What, where, and what to do."""
-    where = f" ({error['where']})" if error.get("where") else ""
-    head = f"{console.styled('✗', 'red')} {console.styled(step, 'bold')}{': ' if step else ''}"
     message = str(error.get("message", "")).strip().splitlines() or [str(error.get("code", ""))]
-    lines = [f"{head}{words.printable(message[0])}{where}"]
-    lines += [f"    {words.printable(line)}" for line in message[1:]]
+    message[0] = f"{step}: {message[0]}" if step else message[0]
+    message[0] += f" ({error['where']})" if error.get("where") else ""
+    lines = _marked(console, console.styled("✗", "red"), message)
     if error.get("hint"):
-        lines.append(f"  {console.styled('→', 'cyan')} {words.printable(str(error['hint']))}")
+        lines += [
+            f"  {line}" for line in _marked(console, console.styled("→", "cyan"), [error["hint"]])
+        ]
     return lines
+
+
+def _marked(console: Console, mark: str, texts: Sequence[str]) -> list[str]:
+    """Lines behind a mark; on a terminal none is longer than it is wide."""
+    lines = [words.printable(text) for text in texts]
+    if console.out.isatty():
+        lines = [part for line in lines for part in wrap(line, console.width - 6)]
+    return [f"{mark} {lines[0]}", *(f"    {line}" for line in lines[1:])]
 
 
 def progress(steps: Sequence[Mapping[str, Any]]) -> str:
@@ -90,17 +102,16 @@ def _facts(run: Document) -> str:
 
 def _told(console: Console, step: Mapping[str, Any]) -> list[str]:
     lines = []
-    if step.get("error"):
+    if step.get("error") and step["status"] != "cancelled":
         lines += error_lines(console, step["id"], step["error"])
     for check in step.get("checks") or ():
         if not check["passed"]:
             hard = check["severity"] == "error"
             mark = console.styled("✗", "red") if hard else console.styled("!", "yellow")
-            lines.append(f"{mark} {step['id']}: {_check(check)}")
+            lines += _marked(console, mark, [f"{step['id']}: {_check(check)}"])
     if step.get("ledger") == "unbalanced":
-        lines.append(f"{console.styled('✗', 'red')} {step['id']}: rows do not balance")
-    for text in step.get("warnings") or ():
-        lines.append(f"{console.styled('!', 'yellow')} {step['id']}: {words.printable(text)}")
+        mark = console.styled("✗", "red")
+        lines += _marked(console, mark, [f"{step['id']}: rows do not balance"])
     return lines
 
 

@@ -6,11 +6,15 @@ from typing import Any
 from msgspec import Struct
 
 from runtime.cli.console import Console, Style
-from runtime.cli.words import STATUS_STYLES, clip, printable, width
+from runtime.cli.words import STATUS_STYLES, clip, cut, printable, width
 
 _GAP = 2
-_least = 8
-"""A column that gives way keeps so many cells."""
+
+_comfortable = 14
+"""A column that gives way keeps so many cells, as long as there are columns to spare."""
+
+_least = 6
+"""And so many in any case."""
 
 
 class Column(Struct, frozen=True, kw_only=True):
@@ -21,6 +25,8 @@ class Column(Struct, frozen=True, kw_only=True):
     right: bool = False
     gives_way: bool = False
     """May be cut where the terminal is narrow."""
+    spare: int = 0
+    """Left out where the terminal is too narrow for all: the highest number first, 0 never."""
     is_status: bool = False
     style: Style | None = None
 
@@ -43,28 +49,42 @@ def render(
     err: bool = False,
 ) -> list[str]:
     """The lines of a table for stdout, or stderr. Only a terminal's width cuts anything."""
-    cells = [[printable(column.text(item)) for column in columns] for item in items]
-    widths = [
+    room = console.width if (console.err if err else console.out).isatty() else None
+    shown = list(columns)
+    cells = [[printable(column.text(item)) for column in shown] for item in items]
+    widths = _widths(shown, cells)
+    while room is not None and not _narrow(widths, shown, room):
+        spare = max(range(len(shown)), key=lambda place: shown[place].spare)
+        if not shown[spare].spare:
+            break
+        del shown[spare]
+        cells = [row[:spare] + row[spare + 1 :] for row in cells]
+        widths = _widths(shown, cells)
+    painter = _Painter(console, shown, widths, err)
+    lines = [painter.head(), *(painter.line(row) for row in cells)]
+    return lines if room is None else [cut(line, room) for line in lines]
+
+
+def _widths(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[int]:
+    return [
         max([width(column.title), *(width(row[place]) for row in cells)])
         for place, column in enumerate(columns)
     ]
-    if (console.err if err else console.out).isatty():
-        _narrow(widths, columns, console.width)
-    painter = _Painter(console, columns, widths, err)
-    return [painter.head(), *(painter.line(row) for row in cells)]
 
 
-def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> None:
-    """Take from the widest column that gives way, until the table fits or nothing gives."""
+def _narrow(widths: list[int], columns: Sequence[Column], room: int) -> bool:
+    """Take from the widest column that gives way, until the table fits; False where it cannot."""
+    least = _comfortable if any(column.spare for column in columns) else _least
     while sum(widths) + _GAP * (len(widths) - 1) > room:
         able = [
             place
             for place, column in enumerate(columns)
-            if column.gives_way and widths[place] > _least
+            if column.gives_way and widths[place] > least
         ]
         if not able:
-            return
+            return False
         widths[max(able, key=lambda place: widths[place])] -= 1
+    return True
 
 
 class _Painter:

@@ -1,5 +1,6 @@
 """Numbers, sizes, times and states in words that fit a line."""
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ STATUS_MARKS: Mapping[str, str] = {
     "cancelled": "■",
 }
 
+_COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 _step = 1000.0
 _minute, _hour, _day = 60, 3600, 86400
@@ -137,6 +139,22 @@ def clip(text: str, columns: int) -> str:
             break
         kept += character
     return kept + "…"
+
+
+def cut(line: str, columns: int) -> str:
+    """A line with colours in at most so many columns; the colours end where it is cut."""
+    if width(_COLOURS.sub("", line)) <= columns:
+        return line
+    kept, used = "", 0
+    for piece in _COLOURS.split(line):
+        if _COLOURS.fullmatch(piece):
+            kept += piece
+            continue
+        part = clip(piece, max(1, columns - used))
+        kept, used = kept + part, used + width(part)
+        if part != piece:
+            break
+    return kept + "\x1b[0m"
 
 
 def printable(text: str) -> str:

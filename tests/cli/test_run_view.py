@@ -1,10 +1,12 @@
 """A run as people see it: while it goes, and when it has ended."""
 
+import re
 import time
 from typing import Any
 
 import pytest
 
+from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.live import LineView, LiveView, view_for
 from runtime.cli.run_view import summary
@@ -102,3 +104,19 @@ def test_a_long_run_shows_what_tells_most(monkeypatch: pytest.MonkeyPatch) -> No
     assert "s151" not in drawn
     assert "… and 192 steps" in drawn
     assert drawn.count("\n") <= 12
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_no_line_of_a_picture_is_wider_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    console = terminal_console(monkeypatch, columns)
+    view = LiveView(console)
+    run = samples.completed()
+    run["status"] = "running"
+    run["steps"][2]["id"] = "a_step_with_a_name_that_is_rather_long_indeed"
+    view.show(run)
+    view.say("Something that is said while the run is going on, and takes more than a line.")
+    for line in said(console).replace("\x1b[K", "").splitlines():
+        shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)
+        assert words.width(shown) <= columns, shown

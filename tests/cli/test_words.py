@@ -138,3 +138,35 @@ def test_an_empty_table_says_what_to_do() -> None:
 def _uncoloured(line: str) -> str:
     parts = line.split("\x1b[")
     return parts[0] + "".join(part.partition("m")[2] for part in parts[1:])
+
+
+def test_cut_keeps_colours_and_ends_them() -> None:
+    line = "\x1b[31mred\x1b[0m and more"
+    assert words.cut(line, 80) == line
+    assert words.cut(line, 6) == "\x1b[31mred\x1b[0m a…\x1b[0m"
+
+
+def test_columns_that_can_be_spared_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (
+        Column(title="name", text=key("name"), gives_way=True),
+        Column(title="much", text=key("name"), spare=1),
+        Column(title="more", text=key("name"), spare=2),
+    )
+    items = [{"name": "a" * 18}]
+    wide, narrow, tiny = (
+        render(terminal_console(monkeypatch, columns_wide), columns, items)[0].split()
+        for columns_wide in (80, 44, 40)
+    )
+    assert [len(one) for one in (wide, narrow, tiny)] == [3, 2, 2]
+
+
+def test_long_errors_are_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "the column that was asked for is not among those of the table"
+    console = terminal_console(monkeypatch, 40)
+    console.error(told, "ask for another one, of which there are many")
+    lines = _uncoloured(said(console)).splitlines()
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[1].startswith("       ")
+    plain = plain_console()
+    plain.error(told)
+    assert said(plain) == f"Error: {told}\n"
