@@ -1,0 +1,119 @@
+"""The artifact store: content under its hash, outcomes kept once, nothing half-written seen."""
+
+import errno
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from uuid import UUID, uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adapters.datasets.artifacts import FileArtifacts
+from adapters.disk import io_translated
+from commands.steps.ports import Kept, StepBroken
+from domain.data.dataset import DatasetVersion
+from domain.run.events import StepOutcome
+
+
+def store(folder: Path) -> FileArtifacts:
+    return FileArtifacts(folder / "datasets", folder / "keys", folder / "datasets" / "tmp" / "1")
+
+
+def admitted(artifacts: FileArtifacts, rows: int) -> DatasetVersion:
+    scratch = artifacts.scratch()
+    pq.write_table(pa.table({"n": list(range(rows))}), scratch)
+    written = artifacts.admit(scratch)
+    assert not Path(scratch).exists()
+    return DatasetVersion(
+        dataset="p.s", fingerprint=written.fingerprint, rows=written.rows, bytes=written.bytes
+    )
+
+
+def kept(run: UUID, output: DatasetVersion | None = None) -> Kept:
+    return Kept(run=run, step="s", outcome=StepOutcome(key="k", output=output))
+
+
+def test_a_file_is_found_under_the_hash_of_its_bytes(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    version = admitted(artifacts, 5)
+    path = Path(artifacts.path_of(version))
+    assert path.name == f"{version.fingerprint}.parquet"
+    assert path.parent.name == version.fingerprint[:2]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == version.fingerprint
+    assert (version.rows, version.bytes) == (5, path.stat().st_size)
+    assert admitted(artifacts, 5) == version
+
+
+def test_the_first_outcome_stays(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    first, second = kept(uuid4(), admitted(artifacts, 1)), kept(uuid4(), admitted(artifacts, 2))
+    assert artifacts.find("k") is None
+    assert artifacts.keep("k", first) == first
+    assert artifacts.keep("k", second) == first
+    assert store(tmp_path).find("k") == first
+
+
+def test_of_many_at_once_one_is_first_and_all_agree(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    output = admitted(artifacts, 1)
+    together = Barrier(8)
+
+    def keep(_number: int) -> Kept:
+        mine = kept(uuid4(), output)
+        together.wait()
+        return artifacts.keep("k", mine)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(keep, range(8)))
+    assert len({one.run for one in found}) == 1
+    assert os.listdir(tmp_path / "keys") == ["k.json"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "other", "key"])
+def test_an_outcome_without_whole_data_is_a_miss_and_makes_room(
+    tmp_path: Path, damage: str
+) -> None:
+    artifacts = store(tmp_path)
+    first = kept(uuid4(), admitted(artifacts, 1000))
+    artifacts.keep("k", first)
+    assert first.outcome.output is not None
+    path = Path(artifacts.path_of(first.outcome.output))
+    match damage:
+        case "gone":
+            path.unlink()
+        case "cut":
+            path.write_bytes(path.read_bytes()[:-8])
+        case "other":
+            path.write_bytes(b"x" * path.stat().st_size)
+        case "key":
+            (tmp_path / "keys" / "k.json").write_bytes(b'{"run": ')
+    assert artifacts.find("k") is None
+    if damage != "key":
+        with pytest.raises(StepBroken, match="not there any more, or is damaged"):
+            artifacts.path_of(first.outcome.output)
+    second = kept(uuid4(), admitted(artifacts, 3))
+    assert artifacts.keep("k", second) == second
+    assert artifacts.find("k") == second
+
+
+def test_a_damaged_file_is_mended_by_the_same_content(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    version = admitted(artifacts, 10)
+    path = Path(artifacts.path_of(version))
+    path.write_bytes(path.read_bytes()[:-3])
+    assert admitted(artifacts, 10) == version
+    assert artifacts.path_of(version)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(StepBroken) as stopped, io_translated("datasets"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert stopped.value.error.code == "storage_full"
+    assert stopped.value.error.retryable
+    with pytest.raises(StepBroken) as stopped, io_translated("datasets"):
+        raise PermissionError(errno.EACCES, "Permission denied")
+    assert stopped.value.error.code == "io_error"
