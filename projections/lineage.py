@@ -1,24 +1,21 @@
 """Which data was made from which: datasets, steps, and the edges between them, run by run."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import TypeVar, get_args
+from collections.abc import Sequence
+from typing import get_args
 
-import msgspec
+from msgspec import Raw, Struct
 
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.run.events import (
     ColumnsTraced,
     RunPlanned,
     RunStarted,
-    StepOutcome,
     StepReused,
     StepSucceeded,
 )
 from projections.ports import Change, Column, Put, Row, Table, Value
 from projections.projection import AnyHandler, Fact, Handler, Projection
-
-E = TypeVar("E")
 
 NAMESPACE = "headwater"
 """Of all datasets that steps make; outer ones have their own, such as `file`."""
@@ -78,7 +75,6 @@ EDGES = Table(
         Column("fingerprint"),
         Column("rows", "integer"),
         Column("bytes", "integer"),
-        Column("recorded_at"),
         Column("position", "integer"),
     ),
     key=("run", "step", "direction", "namespace", "name"),
@@ -120,78 +116,126 @@ def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
     return (Put("lineage_runs", (fact.id,), values),)
 
 
-def _planned(fact: Fact[RunPlanned]) -> Sequence[Change]:
+class _Step(Struct, frozen=True, gc=False):
+    id: str
+    kind: str
+
+
+class _Planned(Struct, frozen=True, gc=False):
+    steps: tuple[_Step, ...]
+
+
+def _planned(fact: Fact[_Planned]) -> Sequence[Change]:
     return [
         Put("lineage_steps", (fact.id, step.id), {"kind": step.kind}) for step in fact.data.steps
     ]
 
 
-def _succeeded(fact: Fact[StepSucceeded]) -> Sequence[Change]:
-    return _outcome(fact, fact.data.step, fact.data.outcome, None)
+class _Input(Struct, frozen=True, gc=False):
+    dataset: str
+    fingerprint: str
+    rows_in: int | None = None
 
 
-def _reused(fact: Fact[StepReused]) -> Sequence[Change]:
-    return _outcome(fact, fact.data.step, fact.data.outcome, str(fact.data.from_run))
+class _Outcome(Struct, frozen=True, gc=False):
+    inputs: tuple[_Input, ...] = ()
+    output: DatasetVersion | None = None
+    rows_in: int | None = None
+    rows_out: int | None = None
+    source: OuterDataset | None = None
+    destination: OuterDataset | None = None
 
 
-def _outcome(
-    fact: Fact[E], step: str, outcome: StepOutcome, reused_from: str | None
-) -> list[Change]:
-    seen: dict[str, Value] = {"recorded_at": fact.meta.recorded_at, "position": fact.position}
-    changes: list[Change] = [
-        Put("lineage_steps", (fact.id, step), {"reused_from": reused_from, **seen})
-    ]
-    changes.extend(_inputs(fact.id, step, outcome, seen))
-    changes.extend(_outputs(fact.id, step, outcome, seen))
+class _Done(Struct, frozen=True, gc=False):
+    step: str
+    outcome: _Outcome
+    from_run: str | None = None
+
+
+def _done(fact: Fact[_Done]) -> Sequence[Change]:
+    step, outcome = fact.data.step, fact.data.outcome
+    place: dict[str, Value] = {
+        "reused_from": fact.data.from_run,
+        "recorded_at": fact.meta.recorded_at,
+        "position": fact.position,
+    }
+    changes: list[Change] = [Put("lineage_steps", (fact.id, step), place)]
+    for entry in outcome.inputs:
+        key = (fact.id, step, "in", NAMESPACE, entry.dataset)
+        changes.append(_edge(key, entry.fingerprint, entry.rows_in, None, fact.position))
+    if outcome.source is not None:
+        changes += _outer(fact, outcome.source, "in", outcome.rows_in)
+    if outcome.output is not None:
+        changes += _output(fact, outcome.output)
+    if outcome.destination is not None:
+        changes += _outer(fact, outcome.destination, "out", outcome.rows_out)
     return changes
 
 
-def _inputs(run: str, step: str, outcome: StepOutcome, seen: dict[str, Value]) -> Iterator[Change]:
-    for entry in outcome.inputs:
-        values = {"fingerprint": entry.fingerprint, "rows": entry.rows_in, "bytes": None, **seen}
-        yield _edge((run, step, "in", NAMESPACE, entry.dataset), values)
-    if outcome.source is not None:
-        source = outcome.source
-        values = {**_outer(source), "rows": outcome.rows_in, **seen}
-        yield Put("lineage_datasets", (source.namespace, source.name), values)
-        yield _edge((run, step, "in", source.namespace, source.name), values)
+def _output(fact: Fact[_Done], output: DatasetVersion) -> list[Change]:
+    run, step, name = fact.id, fact.data.step, output.dataset
+    # A step that changes nothing points at its input's dataset, and did not make it.
+    own = name.rpartition(".")[2] == step
+    key = (run, step, "out" if own else "same", NAMESPACE, name)
+    edge = _edge(key, output.fingerprint, output.rows, output.bytes, fact.position)
+    if not own:
+        return [edge]
+    latest: dict[str, Value] = {
+        "fingerprint": output.fingerprint,
+        "rows": output.rows,
+        "bytes": output.bytes,
+        "kept": int(output.kept),
+        "run": run,
+        "step": step,
+        "recorded_at": fact.meta.recorded_at,
+        "position": fact.position,
+    }
+    return [edge, Put("lineage_datasets", (NAMESPACE, name), latest)]
 
 
-def _outputs(run: str, step: str, outcome: StepOutcome, seen: dict[str, Value]) -> Iterator[Change]:
-    made: dict[str, Value] = {"run": run, "step": step}
-    output, target = outcome.output, outcome.destination
-    if output is not None:
-        values = {**_version(output), **seen}
-        # A step that changes nothing points at its input's dataset, and did not make it.
-        own = output.dataset.rpartition(".")[2] == step
-        yield _edge((run, step, "out" if own else "same", NAMESPACE, output.dataset), values)
-        if own:
-            latest = {**values, "kept": int(output.kept), **made}
-            yield Put("lineage_datasets", (NAMESPACE, output.dataset), latest)
-    if target is not None:
-        values = {**_outer(target), "rows": outcome.rows_out, **seen}
-        yield _edge((run, step, "out", target.namespace, target.name), values)
-        yield Put("lineage_datasets", (target.namespace, target.name), {**values, **made})
+def _outer(
+    fact: Fact[_Done], dataset: OuterDataset, direction: str, rows: int | None
+) -> list[Change]:
+    key = (fact.id, fact.data.step, direction, dataset.namespace, dataset.name)
+    latest: dict[str, Value] = {
+        "fingerprint": dataset.fingerprint,
+        "rows": rows,
+        "bytes": dataset.bytes,
+        "recorded_at": fact.meta.recorded_at,
+        "position": fact.position,
+    }
+    if direction == "out":
+        latest["run"] = fact.id
+        latest["step"] = fact.data.step
+    return [
+        _edge(key, dataset.fingerprint, rows, dataset.bytes, fact.position),
+        Put("lineage_datasets", (dataset.namespace, dataset.name), latest),
+    ]
 
 
-def _version(version: DatasetVersion) -> dict[str, Value]:
-    return {"fingerprint": version.fingerprint, "rows": version.rows, "bytes": version.bytes}
+def _edge(
+    key: tuple[str, ...],
+    fingerprint: str,
+    rows: int | None,
+    size: int | None,
+    position: int,
+) -> Put:
+    return Put(
+        "lineage_edges",
+        key,
+        {"fingerprint": fingerprint, "rows": rows, "bytes": size, "position": position},
+    )
 
 
-def _outer(dataset: OuterDataset) -> dict[str, Value]:
-    return {"fingerprint": dataset.fingerprint, "bytes": dataset.bytes}
+class _Traced(Struct, frozen=True, gc=False):
+    step: str
+    part: int
+    edges: Raw
 
 
-def _edge(key: tuple[str, str, str, str, str], values: dict[str, Value]) -> Put:
-    return Put("lineage_edges", key, values)
-
-
-_json = msgspec.json.Encoder()
-
-
-def _traced(fact: Fact[ColumnsTraced]) -> Sequence[Change]:
+def _traced(fact: Fact[_Traced]) -> Sequence[Change]:
     event = fact.data
-    edges = _json.encode(event.edges)
+    edges = bytes(event.edges)
     columns = hashlib.blake2b(edges, digest_size=16).hexdigest()
     trace: dict[str, Value] = {"columns": columns, "position": fact.position}
     return (
@@ -204,10 +248,10 @@ _SUCCESSES: tuple[type[StepSucceeded], ...] = get_args(StepSucceeded)
 
 _HANDLERS: tuple[AnyHandler, ...] = (
     Handler(RunStarted, _started),
-    Handler(RunPlanned, _planned),
-    *(Handler(kind, _succeeded) for kind in _SUCCESSES),
-    Handler(StepReused, _reused),
-    Handler(ColumnsTraced, _traced),
+    Handler(RunPlanned, _planned, _Planned),
+    *(Handler(kind, _done, _Done) for kind in _SUCCESSES),
+    Handler(StepReused, _done, _Done),
+    Handler(ColumnsTraced, _traced, _Traced),
 )
 
 

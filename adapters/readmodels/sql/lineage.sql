@@ -25,7 +25,7 @@ LIMIT :limit;
 SELECT namespace, name FROM lineage_datasets ORDER BY position DESC LIMIT :limit;
 
 -- name: lineage.versions
-SELECT e.run, e.step, e.fingerprint, e.rows, e.bytes, e.recorded_at, e.position,
+SELECT e.run, e.step, e.fingerprint, e.rows, e.bytes, s.recorded_at, e.position,
     s.reused_from, r.pipeline
 FROM lineage_edges e
 LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
@@ -62,10 +62,10 @@ FROM lineage_steps s LEFT JOIN lineage_runs r ON r.run = s.run
 WHERE s.run = :run AND s.step = :step;
 
 -- name: lineage.edges_of_step
-SELECT direction, namespace, name, fingerprint, rows, bytes, recorded_at, position
-FROM lineage_edges
-WHERE run = :run AND step = :step
-ORDER BY direction, namespace, name;
+SELECT e.direction, e.namespace, e.name, e.fingerprint, e.rows, e.bytes, s.recorded_at
+FROM lineage_edges e LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
+WHERE e.run = :run AND e.step = :step
+ORDER BY e.direction, e.namespace, e.name;
 
 -- name: lineage.columns_of_step
 SELECT c.edges
