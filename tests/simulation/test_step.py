@@ -1,0 +1,333 @@
+"""Step workers on virtual time, without faults but those of the test."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import pytest
+from msgspec import Struct
+from trio.testing import MockClock
+
+from adapters.memory.bus import MemoryBus
+from commands.dispatcher import DirectSender
+from commands.ports import (
+    CommandContext,
+    CommandSender,
+    Task,
+)
+from commands.steps.ports import ChildLost, StepRunner, StepWork
+from domain.errors import TimedOut, Unavailable
+from domain.pipeline.events import Definition
+from domain.run.commands import Failed, Succeeded
+from domain.run.events import StepOutcome
+from runtime.supervisor import SupervisorLimits, open_supervisor
+from runtime.workers import StepPart, StepPorts
+from tests.commands.stage import Stage, open_stage
+from tests.simulation.chance import VirtualClock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Time jumps as soon as everybody waits."""
+    return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+
+Life = Callable[[StepWork], Awaitable[Succeeded | Failed]]
+
+
+async def at_once(work: StepWork) -> Succeeded:
+    """No work."""
+    return Succeeded(outcome=StepOutcome())
+
+
+async def never(work: StepWork) -> Succeeded:
+    """Endless work."""
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def long(work: StepWork) -> Succeeded:
+    """Longer than a task is lent for."""
+    await anyio.sleep(60)
+    return Succeeded(outcome=StepOutcome())
+
+
+class ScriptedRunner(StepRunner):
+    """Works as the test has written, the last way again and again."""
+
+    def __init__(self, *lives: Life) -> None:
+        self._lives = list(lives)
+        self.works: list[StepWork] = []
+        self.cancelled = 0
+
+    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+        self.works.append(work)
+        life = self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
+        try:
+            return await life(work)
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            raise
+
+
+class ShakySender(CommandSender):
+    """Loses what the test says, before or after it was carried out."""
+
+    def __init__(self, inner: CommandSender) -> None:
+        self._inner = inner
+        self.lose_before: list[str] = []
+        self.lose_after: list[str] = []
+        self.sent: list[str] = []
+
+    async def send(
+        self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext
+    ) -> Mapping[str, Any]:
+        self.sent.append(command)
+        if command in self.lose_before:
+            self.lose_before.remove(command)
+            raise Unavailable("nobody answers")
+        reply = await self._inner.send(command, payload, context)
+        if command in self.lose_after:
+            self.lose_after.remove(command)
+            raise TimedOut("no answer in time")
+        return reply
+
+
+class Shop:
+    """A write side, a queue, and one worker with a scripted runner."""
+
+    def __init__(self, stage: Stage, runner: ScriptedRunner) -> None:
+        self.clock = VirtualClock(0)
+        self.stage = stage
+        self.runner = runner
+        self.bus = MemoryBus(self.clock)
+        self.sender = ShakySender(DirectSender(stage.dispatcher))
+        ports = StepPorts(
+            source=self.bus.source(),
+            sender=self.sender,
+            leases=stage.lookup,
+            definitions=stage.lookup,
+            runner=runner,
+            clock=self.clock,
+        )
+        self.part = StepPart("w1", ports)
+
+    async def put(self, run: str, step: str = "a", attempt: int = 1) -> None:
+        """A task into the queue."""
+        await self.bus.queue().ensure(Task(run=UUID(run), step=step, attempt=attempt))
+
+    async def is_queue_empty(self) -> bool:
+        """Whether nobody would get a task any more, however long it waits."""
+        return not await self.bus.source().next(9, 60)
+
+    async def tags(self, run: str) -> list[str]:
+        """What has happened in a run, without its beginning."""
+        return [one.tag for one in await self.stage.history(f"run/{run}")][3:]
+
+
+@asynccontextmanager
+async def open_shop(*lives: Life, drain: float = 1000.0) -> AsyncIterator[Shop]:
+    """A shop whose worker is at work until the end of the block."""
+    async with open_stage() as stage:
+        shop = Shop(stage, ScriptedRunner(*lives))
+        async with open_supervisor(SupervisorLimits(drain_seconds_max=drain)) as supervisor:
+            await supervisor.start(shop.part)
+            yield shop
+        assert supervisor.crashes == ()
+
+
+async def test_claim_work_report_finish() -> None:
+    async with open_shop(at_once) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        assert await shop.tags(run) == [
+            "run.step_started.v1",
+            "run.data_processed.v1",
+            "run.completed.v1",
+        ]
+        assert await shop.is_queue_empty()
+
+
+async def test_a_task_that_is_no_longer_open_is_dropped() -> None:
+    async with open_shop(at_once) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run, attempt=2)
+        await shop.put(run, step="zzz")
+        await shop.put(str(uuid4()))
+        assert await shop.is_queue_empty()
+        assert shop.runner.works == []
+
+
+async def test_long_work_is_kept_alive_and_done_once() -> None:
+    async with open_shop(long) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(70)
+        assert len(shop.runner.works) == 1
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_a_second_delivery_of_what_is_in_work_is_held_beside_it() -> None:
+    async with open_shop(long) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(5)
+        shop.bus.wipe()
+        await shop.put(run)
+        await anyio.sleep(60)
+        assert len(shop.runner.works) == 1
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+        assert await shop.is_queue_empty()
+
+
+async def test_a_lost_child_is_replaced_under_a_new_lease() -> None:
+    async def lost(work: StepWork) -> Succeeded:
+        raise ChildLost
+
+    async with open_shop(lost, lost, at_once) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        assert [work.lease for work in shop.runner.works] == [1, 2, 3]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_a_child_that_is_always_lost_ends_the_step() -> None:
+    async def lost(work: StepWork) -> Succeeded:
+        raise ChildLost
+
+    async with open_shop(lost) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        assert len(shop.runner.works) == 3
+        assert (await shop.tags(run))[-2:] == ["run.step_failed.v1", "run.failed.v1"]
+        assert await shop.is_queue_empty()
+
+
+async def test_a_cancelled_run_ends_its_work() -> None:
+    async with open_shop(never) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        await shop.stage.send("run.cancel", run=run)
+        shop.part.nudge(UUID(run))
+        await anyio.sleep(0.1)
+        assert shop.runner.cancelled == 1
+        assert (await shop.tags(run))[-2:] == ["run.step_failed.v1", "run.cancelled.v1"]
+        assert await shop.is_queue_empty()
+
+
+async def test_a_cancel_is_seen_by_the_heartbeat_too() -> None:
+    async with open_shop(never) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        await shop.stage.send("run.cancel", run=run)
+        await anyio.sleep(3.1)
+        assert (await shop.tags(run))[-1] == "run.cancelled.v1"
+
+
+async def test_work_whose_lease_is_lost_is_ended_and_not_reported() -> None:
+    async with open_shop(never) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        await shop.stage.claimed(run, "a")
+        await anyio.sleep(3.1)
+        assert shop.runner.cancelled == 1
+        assert shop.part.busy == 0
+        assert "run.report" not in shop.sender.sent
+
+
+@pytest.mark.parametrize("command", ["run.claim", "run.report"])
+@pytest.mark.parametrize("when", ["lose_before", "lose_after"])
+async def test_lost_messages_are_sent_again(command: str, when: str) -> None:
+    async with open_shop(at_once) as shop:
+        getattr(shop.sender, when).append(command)
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(5)
+        assert await shop.tags(run) == [
+            "run.step_started.v1",
+            "run.data_processed.v1",
+            "run.completed.v1",
+        ]
+        assert len(shop.runner.works) == 1
+
+
+async def test_a_claim_that_nobody_answers_gives_the_task_back() -> None:
+    async with open_shop(at_once) as shop:
+        shop.sender.lose_before = ["run.claim"] * 3
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(2)
+        assert shop.part.busy == 0
+        await anyio.sleep(10)
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_an_outcome_that_cannot_be_stored_fails_the_step() -> None:
+    async def wordy(work: StepWork) -> Succeeded:
+        return Succeeded(outcome=StepOutcome(warnings=("x" * 70_000,)))
+
+    async with open_shop(wordy) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        history = await shop.stage.history(f"run/{run}")
+        assert history[-2].data.error.code == "outcome_too_large"
+
+
+async def test_a_mistake_in_one_step_leaves_the_others_alone() -> None:
+    async def broken(work: StepWork) -> Succeeded:
+        raise ZeroDivisionError
+
+    async with open_stage() as stage:
+        shop = Shop(stage, ScriptedRunner(broken, at_once))
+        async with open_supervisor() as supervisor:
+            await supervisor.start(shop.part)
+            run = await stage.started("a", "b")
+            await shop.put(run, "a")
+            await anyio.sleep(0.001)
+            await shop.put(run, "b")
+            await anyio.sleep(1)
+            assert "ZeroDivisionError" in supervisor.crashes[0]
+            assert len(shop.runner.works) >= 2
+
+
+async def test_draining_ends_what_was_begun_and_takes_nothing_new() -> None:
+    async with open_stage() as stage:
+        shop = Shop(stage, ScriptedRunner(long))
+        async with open_supervisor(SupervisorLimits(drain_seconds_max=100)) as supervisor:
+            await supervisor.start(shop.part)
+            run = await stage.started("a", "b")
+            await shop.put(run, "a")
+            await anyio.sleep(1)
+        assert (await shop.tags(run))[-1] == "run.data_processed.v1"
+
+
+async def test_what_cannot_end_in_time_is_handed_back() -> None:
+    async with open_stage() as stage:
+        shop = Shop(stage, ScriptedRunner(never))
+        async with open_supervisor(SupervisorLimits(drain_seconds_max=2)) as supervisor:
+            await supervisor.start(shop.part)
+            run = await stage.started("a")
+            await shop.put(run, "a")
+            await anyio.sleep(1)
+        assert shop.runner.cancelled == 1
+        assert len(await shop.bus.source().next(9, 0)) == 1
+
+
+async def test_no_more_steps_at_once_than_allowed() -> None:
+    async with open_shop(long, drain=0.0) as shop:
+        run = await shop.stage.started(*[f"s{number}" for number in range(6)])
+        for number in range(6):
+            await shop.put(run, f"s{number}")
+        await anyio.sleep(5)
+        assert shop.part.busy == 4
