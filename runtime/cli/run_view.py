@@ -16,17 +16,17 @@ def step_columns(steps: Sequence[Mapping[str, Any]], *, now: bool = False) -> tu
     """Columns for steps; those that would be empty are left out. `now`: time goes on."""
     columns = [
         Column(title="step", text=key("id"), gives_way=True),
-        Column(title="kind", text=key("kind"), style="dim", spare=2),
+        Column(title="kind", text=key("kind"), style="dim", spare=3),
         Column(title="status", text=_status, is_status=True),
-        Column(title="rows in", text=_counted("rows_in"), right=True, spare=1),
+        Column(title="rows in", text=_counted("rows_in"), right=True, spare=2),
         Column(title="rows out", text=_counted("rows_out"), right=True),
     ]
     for title, name in (("filtered", "rows_filtered"), ("quarantined", "rows_quarantined")):
         if any(step.get(name) for step in steps):
-            columns.append(Column(title=title, text=_counted(name), right=True))
+            columns.append(Column(title=title, text=_counted(name), right=True, spare=1))
     columns.append(Column(title="time", text=_running_time if now else _time, right=True))
     if now:
-        columns.append(Column(title="rows/s", text=_rate, right=True, style="dim", spare=3))
+        columns.append(Column(title="rows/s", text=_rate, right=True, style="dim", spare=4))
     return tuple(columns)
 
 
