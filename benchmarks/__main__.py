@@ -82,9 +82,7 @@ async def _commands(folder: Path, clients: int = 64, seconds: float = 5.0) -> Fi
             turn = 0
             while time.perf_counter() < end:
                 start = time.perf_counter()
-                await command(
-                    connection, f"pipeline.{verbs[turn % 2]}", {"pipeline": f"p{number}"}
-                )
+                await command(connection, f"pipeline.{verbs[turn % 2]}", {"pipeline": f"p{number}"})
                 latencies.append(time.perf_counter() - start)
                 turn += 1
 
@@ -188,15 +186,7 @@ def main() -> None:
         with service(folder):
             figures += asyncio.run(_runs(folder))
             figures.append(asyncio.run(_commands(folder)))
-        figures.append(
-            Figure(
-                what="refold of all views",
-                value=measure_refold(folder, options.events),
-                unit="events/s",
-                reach="≥ 150,000/s",
-                method=f"{options.events:,} events of 5-step runs, SQLite to SQLite",
-            )
-        )
+        figures += measure_refold(folder, options.events)
         figures.append(_bulk(folder, options.rows))
     print(table(figures))
 

@@ -50,7 +50,9 @@ def make_source(folder: Path, flights: Path, rows: int) -> Path:
 def plain_script(source: Path, target: Path) -> None:
     """What one would write by hand: the same steps with each table in memory."""
     with duckdb.connect() as engine:
-        engine.execute("create table raw as select * from read_csv(?, nullstr = 'NA')", [str(source)])
+        engine.execute(
+            "create table raw as select * from read_csv(?, nullstr = 'NA')", [str(source)]
+        )
         engine.execute(
             """create table flown as select * from raw
                where dep_time is not null and arr_time is not null
@@ -67,5 +69,5 @@ def plain_script(source: Path, target: Path) -> None:
         ).fetchone()
         assert bad == (0,)
         engine.execute(
-            f"copy (from delays order by carrier, month) to '{target}' (format parquet)"  # noqa: S608
+            f"copy (from delays order by carrier, month) to '{target}' (format parquet)"
         )

@@ -32,7 +32,10 @@ def median_seconds(run: Callable[[], object], times: int) -> float:
 
 def table(figures: Sequence[Figure]) -> str:
     """The figures as a Markdown table."""
-    lines = ["| what | measured | to reach | baseline in the same run | method |", "|---|---|---|---|---|"]
+    lines = [
+        "| what | measured | to reach | baseline in the same run | method |",
+        "|---|---|---|---|---|",
+    ]
     for figure in figures:
         value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.3g}"
         lines.append(

@@ -24,7 +24,7 @@ class DatasetVersion(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OuterDataset(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Data outside Headwater, read by an ingest or written by a store, named as OpenLineage does."""
+    """Data outside Headwater, read by an ingest or written by a store; OpenLineage's names."""
 
     namespace: str
     """`file` for files."""

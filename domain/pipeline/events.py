@@ -1,4 +1,4 @@
-"""The facts of a pipeline, as stored. Fields may join with a default; none is renamed or removed."""
+"""The facts of a pipeline, as stored. Fields may join with a default; none goes or is renamed."""
 
 from msgspec import Raw, Struct
 

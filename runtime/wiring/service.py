@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import anyio
+from msgspec import Struct
 
 from adapters.clock import SystemClock
 from adapters.eventstore.sqlite import SqliteEventStore
@@ -26,16 +27,24 @@ from adapters.readmodels.sqlite import SqliteReadModels
 from commands.dispatch import DispatchPolicy
 from commands.dispatcher import DirectSender
 from commands.outbox import OutboxRelay
-from commands.ports import OpenSteps
+from commands.ports import Clock, OpenSteps
 from domain.ids import Position
 from domain.record import Recorded
+from projections.ports import EventFeed
+from projections.worker import Applied
 from runtime.datadir import Held
 from runtime.health import health_of
 from runtime.session import Service
 from runtime.settings import DATA_FOLDER, Settings
 from runtime.supervisor import Part, Signals, Supervisor, SupervisorLimits, open_supervisor
 from runtime.wiring.doors import Visits, command_endpoints, lookup_endpoints, query_endpoints
-from runtime.wiring.readside import PROJECTIONS, ReadSide, open_tables, read_side
+from runtime.wiring.readside import (
+    PROJECTIONS,
+    ReadSide,
+    StoredEvents,
+    open_tables,
+    read_side,
+)
 from runtime.wiring.traced import traced_feed
 from runtime.wiring.writeside import WriteSide
 from runtime.workers import PolicyPart, ProjectionPart, RelayPart, StepPart, StepPorts
@@ -80,7 +89,8 @@ class EmbeddedService(Service):
 class Idleness:
     """Whether anybody still needs the service."""
 
-    def __init__(self, visits: Visits, steps: OpenSteps, views: ReadSide) -> None:
+    def __init__(self, visits: Visits, steps: OpenSteps, views: ReadSide, clock: Clock) -> None:
+        self._clock = clock
         self._visits = visits
         self._steps = steps
         self._views = views
@@ -90,7 +100,7 @@ class Idleness:
         with anyio.move_on_after(first_visit_seconds_max):
             await self._visits.first.wait()
         while self._visits.open or self._visits.quiet < quiet_seconds or await self._is_at_work():
-            await anyio.sleep(quiet_seconds / 2)
+            await self._clock.sleep(quiet_seconds / 2)
 
     async def _is_at_work(self) -> bool:
         head = await self._views.log.head()
@@ -122,135 +132,163 @@ class EndpointsPart(Part):
             endpoints.stop()
 
 
+class _Ground(Struct, frozen=True, kw_only=True):
+    """What all parts stand on."""
+
+    settings: Settings
+    topology: Topology
+    store: StoredEvents
+    tables: SqliteReadModels
+    pool: ChildPool
+    supervisor: Supervisor
+    clock: Clock
+
+
 @asynccontextmanager
 async def open_service(settings: Settings, held: Held) -> AsyncIterator[Service]:
     """Everything in this process, ready; drained and stopped at the end of the block."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(ChildPool.open(_pool_options(settings, held)))
-        url, token = await stack.enter_async_context(_bus(settings, held))
-        topology = Topology(
-            prefix=settings.prefix,
-            window_bytes=settings.events_window.bytes,
-            ack_seconds=settings.task_timeout.seconds,
-        )
-        in_memory = settings.store == "memory"
-        store = (
-            MemoryEventStore()
-            if in_memory
-            else await stack.enter_async_context(SqliteEventStore.open(held.directory.events))
-        )
-        tables = await stack.enter_async_context(
-            open_tables(None if in_memory else held.directory.views)
-        )
-        limits = SupervisorLimits(drain_seconds_max=settings.drain_timeout.seconds)
-        supervisor = await stack.enter_async_context(open_supervisor(limits))
-        connections = [
+        ground, url, token = await stack.enter_async_context(_ground(settings, held))
+        doors, relaying, feeding, working = [
             await stack.enter_async_context(connect(url, token, name=f"headwater {role}"))
             for role in ("doors", "relay", "feeds", "work")
         ]
-        parts = await stack.enter_async_context(
-            _parts(settings, store, tables, pool, supervisor, connections, topology)
+        write_side = WriteSide(ground.store, ground.pool, settings, ground.supervisor.spawn)
+        steps = ViewOpenSteps(ground.tables)
+        queue = JetStreamTaskQueue(working, ground.topology)
+        source = await stack.enter_async_context(JetStreamTaskSource.open(working, ground.topology))
+        policy = PolicyPart(DispatchPolicy(steps, queue, ground.clock), ground.clock)
+        worker = _step_worker(ground, write_side, source)
+        feeds = await stack.enter_async_context(_feeds(feeding, ground.topology))
+        views = read_side(
+            ground.store, ground.tables, feeds, {"dispatch": _on_dispatch(policy, worker)}
         )
-        yield await parts.start(url, owns_bus=not settings.nats)
-
-
-class _Parts:
-    """Everything that the supervisor starts, in the order in which it can start."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        supervisor: Supervisor,
-        write_side: WriteSide,
-        views: ReadSide,
-        steps: OpenSteps,
-        queue: JetStreamTaskQueue,
-    ) -> None:
-        self.supervisor = supervisor
-        self.write_side = write_side
-        self.views = views
-        self.steps = steps
-        self.queue = queue
-        self.visits = Visits()
-        self.before_doors: list[Part] = []
-        self.doors: list[Part] = []
-
-    async def start(self, url: str, *, owns_bus: bool) -> Service:
-        """Views first, so that the queue is filled from what is true; the doors last."""
-        for worker in self.views.workers:
-            await self.supervisor.start(ProjectionPart(worker))
-        if owns_bus:
+        # Views first, so that the queue is filled from what is true.
+        for view in views.workers:
+            await ground.supervisor.start(ProjectionPart(view))
+        if not settings.nats:
             # Whoever worked on the tasks in there is gone: all that is open is given out anew.
-            await self.queue.purge()
-        resumed = await _open_runs(self.steps)
-        for part in (*self.before_doors, *self.doors):
-            await self.supervisor.start(part)
-        idle = Idleness(self.visits, self.steps, self.views)
-        return EmbeddedService(url, resumed, self.supervisor, idle)
+            await queue.purge()
+        resumed = await _open_runs(steps)
+        stack.enter_context(working.waking(policy.reconnected))
+        visits = Visits()
+        for part in (
+            _relay(ground, relaying),
+            policy,
+            worker,
+            *_doors(ground, doors, write_side, views, visits),
+        ):
+            await ground.supervisor.start(part)
+        yield EmbeddedService(
+            url, resumed, ground.supervisor, Idleness(visits, steps, views, ground.clock)
+        )
 
 
 @asynccontextmanager
-async def _parts(  # noqa: PLR0917  # this is the one place where all of it meets
-    settings: Settings,
-    store: SqliteEventStore | MemoryEventStore,
-    tables: SqliteReadModels,
-    pool: ChildPool,
-    supervisor: Supervisor,
-    connections: Sequence[Connection],
-    topology: Topology,
-) -> AsyncIterator[_Parts]:
-    doors, relaying, feeding, working = connections
-    clock = SystemClock()
+async def _ground(settings: Settings, held: Held) -> AsyncIterator[tuple[_Ground, str, str | None]]:
+    """Children, bus, storage and supervisor; with the bus's URL and token."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(ChildPool.open(_pool_options(settings, held)))
+        url, token = await stack.enter_async_context(_bus(settings, held))
+        store, tables = await stack.enter_async_context(_storage(settings, held))
+        limits = SupervisorLimits(drain_seconds_max=settings.drain_timeout.seconds)
+        ground = _Ground(
+            settings=settings,
+            topology=Topology(
+                prefix=settings.prefix,
+                window_bytes=settings.events_window.bytes,
+                ack_seconds=settings.task_timeout.seconds,
+            ),
+            store=store,
+            tables=tables,
+            pool=pool,
+            supervisor=await stack.enter_async_context(open_supervisor(limits)),
+            clock=SystemClock(),
+        )
+        yield ground, url, token
+
+
+@asynccontextmanager
+async def _storage(
+    settings: Settings, held: Held
+) -> AsyncIterator[tuple[StoredEvents, SqliteReadModels]]:
+    """Events and views: in files, or in memory and gone at the end."""
+    async with AsyncExitStack() as stack:
+        if settings.store == "memory":
+            tables = await stack.enter_async_context(open_tables(None))
+            yield MemoryEventStore(), tables
+            return
+        store = await stack.enter_async_context(SqliteEventStore.open(held.directory.events))
+        yield store, await stack.enter_async_context(open_tables(held.directory.views))
+
+
+@asynccontextmanager
+async def _feeds(
+    connection: Connection, topology: Topology
+) -> AsyncIterator[Callable[[str], EventFeed]]:
+    """One feed for each view, by its name."""
     async with AsyncExitStack() as stack:
         feeds = {
             projection.name: traced_feed(
                 projection.name,
-                await stack.enter_async_context(JetStreamFeed.open(feeding, topology)),
+                await stack.enter_async_context(JetStreamFeed.open(connection, topology)),
             )
             for projection in PROJECTIONS
         }
-        source = await stack.enter_async_context(JetStreamTaskSource.open(working, topology))
-        queue = JetStreamTaskQueue(working, topology)
-        write_side = WriteSide(store, pool, settings, supervisor.spawn)
-        steps = ViewOpenSteps(tables)
-        policy = PolicyPart(DispatchPolicy(steps, queue, clock), clock)
-        worker = StepPart(
-            f"{socket.gethostname()}:{os.getpid()}",
-            StepPorts(
-                source=source,
-                sender=DirectSender(write_side.dispatcher),
-                leases=write_side.lookup,
-                definitions=write_side.lookup,
-                runner=pool,
-                clock=clock,
-            ),
-            StepLimits(steps_max=settings.workers, heartbeat_seconds=settings.heartbeat.seconds),
-        )
+        yield feeds.__getitem__
 
-        def dispatched(_position: Position, records: Sequence[Recorded]) -> None:
-            policy.wake()
-            for record in records:
-                if record.tag == "run.cancel_requested.v1":
-                    worker.nudge(record.stream.id)
 
-        views = read_side(store, tables, feeds.__getitem__, {"dispatch": dispatched})
-        parts = _Parts(settings, supervisor, write_side, views, steps, queue)
-        publisher = JetStreamPublisher(relaying, topology)
-        parts.before_doors = [
-            RelayPart(OutboxRelay(store, publisher, clock), store, clock),
-            policy,
-            worker,
-        ]
-        parts.doors = [
-            EndpointsPart(name, _maker(doors, name, endpoints, supervisor))
-            for name, endpoints in (
-                ("commands", command_endpoints(write_side.dispatcher, topology, parts.visits)),
-                ("queries", query_endpoints(views, topology, parts.visits)),
-                ("lookup", lookup_endpoints(write_side.lookup, topology)),
-            )
-        ]
-        with working.waking(policy.reconnected):
-            yield parts
+def _relay(ground: _Ground, connection: Connection) -> RelayPart:
+    publisher = JetStreamPublisher(connection, ground.topology)
+    relay = OutboxRelay(ground.store, publisher, ground.clock)
+    return RelayPart(relay, ground.store, ground.clock)
+
+
+def _step_worker(ground: _Ground, write_side: WriteSide, source: JetStreamTaskSource) -> StepPart:
+    settings = ground.settings
+    return StepPart(
+        f"{socket.gethostname()}:{os.getpid()}",
+        StepPorts(
+            source=source,
+            sender=DirectSender(write_side.dispatcher),
+            leases=write_side.lookup,
+            definitions=write_side.lookup,
+            runner=ground.pool,
+            clock=ground.clock,
+        ),
+        StepLimits(steps_max=settings.workers, heartbeat_seconds=settings.heartbeat.seconds),
+    )
+
+
+def _on_dispatch(policy: PolicyPart, worker: StepPart) -> Applied:
+    """Whoever gives out steps hears of each change; whoever works on them of requests to stop."""
+
+    def applied(_position: Position, records: Sequence[Recorded]) -> None:
+        policy.wake()
+        for record in records:
+            if record.tag == "run.cancel_requested.v1":
+                worker.nudge(record.stream.id)
+
+    return applied
+
+
+def _doors(
+    ground: _Ground,
+    connection: Connection,
+    write_side: WriteSide,
+    views: ReadSide,
+    visits: Visits,
+) -> Sequence[EndpointsPart]:
+    topology = ground.topology
+    offered = {
+        "commands": command_endpoints(write_side.dispatcher, topology, visits),
+        "queries": query_endpoints(views, topology, visits),
+        "lookup": lookup_endpoints(write_side.lookup, topology),
+    }
+    return [
+        EndpointsPart(role, _maker(connection, role, endpoints, ground.supervisor))
+        for role, endpoints in offered.items()
+    ]
 
 
 def _maker(

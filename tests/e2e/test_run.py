@@ -46,8 +46,6 @@ def test_one_command_runs_a_pipeline_and_everything_about_it_can_be_asked(
 def test_events_are_one_object_a_line_in_one_chain(project: Project) -> None:
     run = project.json("run", "small.yaml")
     lines = project.run("events", "--run", run["run"], "--json").stdout.splitlines()
-    import json
-
     events = [json.loads(line) for line in lines]
     assert events[0]["tag"] == "run.started.v1"
     assert events[-1]["tag"] == "run.completed.v1"

@@ -41,7 +41,8 @@ def _ends_well(project: Project, run: str) -> None:
     events = [json.loads(line) for line in lines]
     assert [event["version"] for event in events] == list(range(1, len(events) + 1))
     ended = [event["data"]["step"] for event in events if "outcome" in event["data"]]
-    assert sorted(ended) == sorted(set(ended)) and len(ended) == 5
+    assert sorted(ended) == sorted(set(ended))
+    assert len(ended) == 5
 
 
 def _kill(pid: int) -> None:
