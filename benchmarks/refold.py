@@ -151,17 +151,22 @@ async def figures(folder: Path, events: int) -> list[Figure]:
     return found
 
 
-def measure(folder: Path, events: int) -> list[Figure]:
+def all_figures(folder: Path, events: int) -> list[Figure]:
     """The figures, made in a folder of their own inside `folder`."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         return anyio.run(figures, Path(name), events)
+
+
+def measure(folder: Path, events: int) -> float:
+    """Events a second of the view that takes longest."""
+    return min(figure.value for figure in all_figures(folder, events))
 
 
 def main() -> None:
     """Print the figures."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
     with tempfile.TemporaryDirectory() as name:
-        print(table(measure(Path(name), events)))
+        print(table(all_figures(Path(name), events)))
 
 
 if __name__ == "__main__":

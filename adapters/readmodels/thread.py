@@ -18,6 +18,13 @@ busy_seconds_max = 10.0
 """How long a statement waits for a lock that another process holds."""
 
 
+cache_kib_max = 8 * 1024
+"""Pages of the database that a connection keeps in memory, in KiB."""
+
+wal_pages_max = 4_000
+"""Pages written between two checkpoints (16 MiB): each one waits for the disk."""
+
+
 class Runner(Protocol):
     """Runs one function at a time on a connection."""
 
@@ -71,4 +78,6 @@ def _configure(connection: sqlite3.Connection, read_only: bool) -> None:
     # Views are made again from the store, so a commit need not wait for the disk.
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib_max}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {wal_pages_max}")
     connection.execute(f"PRAGMA query_only = {int(read_only)}")
