@@ -94,7 +94,7 @@ class Connection:
 
     @property
     def generation(self) -> int:
-        """Counts connections made and lost; a new number: something may have been missed."""
+        """Counts what may have lost something: connections made and lost, a stream wiped."""
         return self._generation
 
     @property
@@ -116,12 +116,17 @@ class Connection:
 
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
-        """Have `wake` called whenever the connection is made or lost, until the block ends."""
+        """Have `wake` called whenever the generation changes, until the block ends."""
         self._wakes.append(wake)
         try:
             yield
         finally:
             self._wakes.remove(wake)
+
+    def suspect(self) -> None:
+        """Tell everybody that something may have been missed, as after a reconnect."""
+        self._generation += 1
+        self._announce()
 
     async def publish(
         self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""

@@ -164,6 +164,7 @@ class NatsServer:
 
     async def _spawn(self) -> None:
         """Start the process and wait until it answers."""
+        self._folders = frozenset()  # what was there before may have gone with the last one
         configuration = await to_thread.run_sync(self._files.configure, self._port, self.token)
         command = [self._options.binary, "-c", configuration]
         if sys.platform == "linux":

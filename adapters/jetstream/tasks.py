@@ -19,6 +19,9 @@ from domain.errors import TimedOut, Unavailable
 answer_seconds_max = 5.0
 """Until the queue's acknowledgement is given up."""
 
+finish_seconds_max = 2.0
+"""The server says nothing about deliveries of a stream that was wiped."""
+
 heartbeat_seconds = 1.0
 """The server says so often that a pull is still waiting."""
 
@@ -84,6 +87,7 @@ class JetStreamDelivery(TaskDelivery):
         self._connection = connection
         self._task = task
         self._reply = reply
+        self._generation = connection.generation
 
     @property
     def task(self) -> Task:
@@ -95,13 +99,16 @@ class JetStreamDelivery(TaskDelivery):
         await self._connection.publish(self._reply, b"+WPI")
 
     async def finish(self) -> None:
-        """Take the task out of the queue; fine if it has gone already. Raises `Unavailable`."""
-        try:
-            await self._connection.request(self._reply, b"+ACK", seconds=answer_seconds_max)
-        except NobodyListens:
+        """Take the task out of the queue; fine if it has gone already. Raises `Unavailable`.
+
+        After a reconnect nobody may know this delivery any more, so no answer is waited for: a task
+        that comes again is refused by its claim.
+        """
+        if self._generation != self._connection.generation:
+            await self._connection.publish(self._reply, b"+ACK")
             return
-        except TimedOut as error:
-            raise Unavailable(f"the queue does not answer: {error.message}") from error
+        with suppress(NobodyListens, TimedOut):
+            await self._connection.request(self._reply, b"+ACK", seconds=finish_seconds_max)
 
     async def give_back(self, seconds: float) -> None:
         """As promised by the port. Raises `Unavailable`."""
@@ -184,10 +191,14 @@ class JetStreamTaskSource(TaskSource):
         self._arrived.clear()
 
     async def _mend(self) -> None:
-        """Make the queue again: it was wiped, or the server has just started."""
+        """Make the queue again: it was wiped, or the server has just started.
+
+        Whoever else was the one to make it: what it held is lost, and that is told.
+        """
         await ensure(self._api, self._topology)
         await anyio.sleep(retry_seconds)
         self._is_missing = False
+        self._connection.suspect()
 
     async def _pull(self, seconds: float) -> None:
         request = {"batch": 1, "expires": max(int(seconds * 1e9), 1_000_000)}

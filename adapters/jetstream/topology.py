@@ -1,5 +1,6 @@
 """The names of subjects and streams, and how the streams are made."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,10 +108,21 @@ async def _ensure_stream(api: JetStreamApi, name: str, wanted: Mapping[str, Any]
     found = await api.stream_config(name)
     if found is None:
         try:
-            await api.call(f"STREAM.CREATE.{name}", {"name": name, "storage": "file", **wanted})
+            new = {"name": name, "storage": "file", **wanted}
+            if wanted["retention"] == "workqueue":
+                new["first_seq"] = _first_sequence()
+            await api.call(f"STREAM.CREATE.{name}", new)
         except Refused as error:
             if error.error.err_code != stream_exists:  # somebody else was quicker
                 raise
         return
     if any(found.get(key) != value for key, value in wanted.items()):
         await api.call(f"STREAM.UPDATE.{name}", {**found, **wanted})
+
+
+def _first_sequence() -> int:
+    """A number that no queue before has reached: its deliveries shall finish nothing in this one.
+
+    Microseconds, because a queue that takes a million tasks a second is not one of ours.
+    """
+    return time.time_ns() // 1_000

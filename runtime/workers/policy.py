@@ -39,8 +39,8 @@ class PolicyPart(Part):
         while not signals.is_draining:
             self._woken = anyio.Event()
             if self._is_full_wanted or self._clock.monotonic() >= full_at:
+                self._is_full_wanted = False  # before the round: it may be wanted again meanwhile
                 next_due = await self._policy.full_round()
-                self._is_full_wanted = False
                 full_at = self._clock.monotonic() + full_round_seconds
                 signals.ready()
             else:

@@ -150,7 +150,7 @@ class StepPart(Part):
                 job.nudge.set()
 
     async def run(self, signals: Signals) -> None:
-        """Take tasks until draining, then end what was begun. Raises `Unavailable`."""
+        """Take tasks until draining, then end what was begun."""
         async with anyio.create_task_group() as tasks:
             signals.ready()
             while not signals.is_draining:
@@ -162,7 +162,16 @@ class StepPart(Part):
             self._freed = anyio.Event()
             await self._freed.wait()
         free = self._limits.steps_max - len(self._jobs)
-        for delivery in await self._ports.source.next(free, self._limits.poll_seconds):
+        try:
+            deliveries = await self._ports.source.next(free, self._limits.poll_seconds)
+        except Unavailable as error:
+            # The queue is away; what is in work does not need it to be done and reported.
+            if not signals.is_draining:
+                signals.halt(error.message)
+            await self._ports.clock.sleep(self._limits.resend_seconds_min)
+            return
+        signals.ready()
+        for delivery in deliveries:
             key = (delivery.task.run, delivery.task.step, delivery.task.attempt)
             if key in self._jobs:
                 # The queue thinks that this worker is lost. It is not: both are held and finished.

@@ -166,3 +166,17 @@ async def test_finishing_what_was_wiped_is_fine(bus: Bus) -> None:
         (delivery,) = await source.next(1, 5.0)
         await bus.wipe()
         await delivery.finish()
+
+
+async def test_finishing_what_was_wiped_takes_no_other_task(bus: Bus) -> None:
+    async with bus.source() as source:
+        await bus.queue().ensure(task())
+        (old,) = await source.next(1, 5.0)
+        await bus.wipe()
+        other = task()
+        assert await bus.queue().ensure(other)
+        await old.finish()
+        (delivery,) = await taken(source, 1)
+        assert delivery.task == other
+        await old.finish()
+        assert not await bus.queue().ensure(other)

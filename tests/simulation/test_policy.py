@@ -1,6 +1,6 @@
 """The policy's rounds on virtual time, over a list of open steps and a list of what was put."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
@@ -42,8 +42,12 @@ class ListQueue(TaskQueue):
     def __init__(self) -> None:
         self.put: list[str] = []
         self.refusals = 0
+        self.meanwhile: Callable[[], None] | None = None
 
     async def ensure(self, task: Task) -> bool:
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("the bus does not answer")
@@ -101,6 +105,15 @@ async def test_everything_is_put_again_now_and_then_and_after_a_reconnect() -> N
         part.reconnected()
         await anyio.sleep(0.1)
         assert queue.put == ["a", "a", "a"]
+
+
+async def test_a_reconnect_during_a_full_round_is_not_forgotten() -> None:
+    async with open_policy() as (steps, queue, part):
+        steps.steps = [open_step("a"), open_step("b")]
+        queue.meanwhile = part.reconnected
+        part.reconnected()
+        await anyio.sleep(0.1)
+        assert queue.put == ["a", "b", "a", "b"]
 
 
 async def test_a_queue_that_refuses_is_tried_again() -> None:

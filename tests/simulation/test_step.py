@@ -1,6 +1,6 @@
 """Step workers on virtual time, without faults but those of the test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,8 @@ from commands.ports import (
     CommandContext,
     CommandSender,
     Task,
+    TaskDelivery,
+    TaskSource,
 )
 from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.errors import TimedOut, Unavailable
@@ -97,6 +99,20 @@ class ShakySender(CommandSender):
         return reply
 
 
+class ShakySource(TaskSource):
+    """A source that is away as often as the test says."""
+
+    def __init__(self, inner: TaskSource) -> None:
+        self._inner = inner
+        self.refusals = 0
+
+    async def next(self, limit: int, seconds: float) -> Sequence[TaskDelivery]:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("the bus does not answer")
+        return await self._inner.next(limit, seconds)
+
+
 class Shop:
     """A write side, a queue, and one worker with a scripted runner."""
 
@@ -106,8 +122,9 @@ class Shop:
         self.runner = runner
         self.bus = MemoryBus(self.clock)
         self.sender = ShakySender(DirectSender(stage.dispatcher))
+        self.source = ShakySource(self.bus.source())
         ports = StepPorts(
-            source=self.bus.source(),
+            source=self.source,
             sender=self.sender,
             leases=stage.lookup,
             definitions=stage.lookup,
@@ -168,6 +185,18 @@ async def test_long_work_is_kept_alive_and_done_once() -> None:
         run = await shop.stage.started("a")
         await shop.put(run)
         await anyio.sleep(70)
+        assert len(shop.runner.works) == 1
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_a_queue_that_is_away_ends_no_work() -> None:
+    async with open_shop(long) as shop:
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(5)
+        shop.source.refusals = 40
+        await anyio.sleep(90)
+        assert shop.source.refusals == 0
         assert len(shop.runner.works) == 1
         assert (await shop.tags(run))[-1] == "run.completed.v1"
 
