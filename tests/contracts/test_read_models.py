@@ -9,7 +9,7 @@ import pytest
 from adapters.readmodels.open_steps import ViewOpenSteps
 from adapters.readmodels.sqlite import SqliteReadModels
 from commands.ports import OpenStep, Task
-from domain.errors import Conflict, Defect, NotFound, Unavailable
+from domain.errors import Conflict, Defect, NotFound, StorageFull, Unavailable
 from projections.dispatch import DISPATCH
 from projections.ports import (
     Add,
@@ -310,3 +310,31 @@ async def test_a_file_that_is_no_database_is_told(kind: Kind, tmp_path: Path) ->
     with pytest.raises(Unavailable):
         async with open_read_models(kind, tmp_path):
             pass
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+async def test_a_full_disk_changes_nothing(models: SqliteReadModels) -> None:
+    await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
+    before = await models.checkpoint("some", 1)
+    await tamper(models, "PRAGMA max_page_count = 1")
+    large = [Put("some_rows", ("y", n), {"text": "t" * 4000}) for n in range(50)]
+    with pytest.raises(StorageFull):
+        await models.apply_once("some", before, large, at(2))
+    assert await models.checkpoint("some", 1) == before
+    assert await rows_of(models, "some_rows") == [("x", 1, None, 1)]
+
+
+async def test_any_identifier_can_be_a_name(models: SqliteReadModels) -> None:
+    odd = Table(
+        name='a "table"; drop',
+        columns=(Column('k"'), Column("select"), Column("n o", "integer")),
+        key=('k"',),
+        indexes=(("select",),),
+    )
+    await models.create("odd", 1, [odd])
+    change = Put(odd.name, ("x",), {"select": "'; --", "n o": 1})
+    await models.apply_once("odd", None, [change, Add(odd.name, ("x",), {"n o": 2})], at(1))
+    async with models.beside("odd", 1, [odd]) as shadow:
+        assert await shadow.pin() == at(1)
+        await shadow.apply([Put(odd.name, ("x",), {"select": "'; --", "n o": 3})])
+        assert await shadow.differences(5) == []

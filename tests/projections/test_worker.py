@@ -1,6 +1,6 @@
 """The worker of one view: joining log and feed, halting, and being overtaken."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.readmodels.sqlite import SqliteReadModels
-from domain.errors import TimedOut, Unavailable
+from domain.errors import Malformed, TimedOut, Unavailable
 from domain.record import Recorded
 from domain.run.events import StepSkipped
 from projections.limits import backstop_seconds
@@ -242,3 +242,23 @@ async def test_how_events_are_cut_into_batches_makes_no_difference(
         for table in MONITORING.tables:
             assert await rows_of(models, table.name) == await rows_of(others, table.name)
         assert await models.checkpoint("monitoring", 1) == await others.checkpoint("monitoring", 1)
+
+
+class StrictLog(ListLog):
+    """Refuses to read a page in which there is an event that it does not know."""
+
+    async def read(self, after: int, limit: int) -> Sequence[Recorded]:
+        records = await super().read(after, limit)
+        if any(record.tag == "run.teleported.v1" for record in records):
+            raise Malformed("no stream is known for the tag")
+        return records
+
+
+async def test_events_before_one_that_the_log_cannot_read_are_applied(
+    models: SqliteReadModels,
+) -> None:
+    log = StrictLog([*EVENTS[:23], unknown(EVENTS[23]), *EVENTS[24:]])
+    stage = Stage(MONITORING, log, models)
+    await stage.worker.start()
+    assert stage.worker.position == 23
+    assert "no stream is known" in (stage.worker.halted or "")
