@@ -6,6 +6,9 @@ feed_events_max = 1_000
 log_events_max = 5_000
 """Events read from the log into one transaction: large enough to merge changes of whole runs."""
 
+beside_events_max = 1_000
+"""Events folded at once beside a live view: a few milliseconds in which nothing else is done."""
+
 backstop_seconds = 1.0
 """Between two looks at the head of the log: what the bus lost is seen after this time."""
 

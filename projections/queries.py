@@ -7,14 +7,21 @@ least; each question takes `min_position`, to read one's own write, and a `timeo
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from domain.errors import NotFound, TimedOut
 from domain.ids import Position
 from projections import datasets, graph, history, runs
+from projections.completeness import check
+from projections.dispatch import DISPATCH
 from projections.limits import wait_seconds_default
+from projections.lineage import LINEAGE
+from projections.monitoring import MONITORING
 from projections.ports import EventLog, EventStreams, Progress, ReadModels
 from projections.questions import Document, Question, asked, did_you_mean
+
+_VIEWS = (MONITORING, LINEAGE, DISPATCH)
 
 Q = TypeVar("Q", bound=Question)
 
@@ -56,6 +63,7 @@ class Queries:
                 history.EventsQuestion,
                 lambda question: history.events(sources, question),
             ),
+            "views.completeness": Query("events", Question, self._completeness),
         }
 
     @property
@@ -86,6 +94,11 @@ class Queries:
         answer: Callable[[ReadModels, Q], Awaitable[Document]],
     ) -> Query[Q]:
         return Query(view, question, lambda given: answer(self._models, given))
+
+    async def _completeness(self, question: Question) -> Document:
+        """Of each view: whether it has applied every event once, in order."""
+        found = [await check(self._log, self._models, view) for view in _VIEWS]
+        return {"items": msgspec.to_builtins(found), "next": None}
 
     async def _reached(self, view: str, question: Question) -> Position:
         wanted = question.min_position or 0

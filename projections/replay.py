@@ -16,7 +16,7 @@ from msgspec.structs import asdict, replace
 
 from domain.errors import Conflict
 from domain.ids import Position
-from projections.limits import differences_max, log_events_max, swap_attempts_max
+from projections.limits import beside_events_max, differences_max, swap_attempts_max
 from projections.ports import Checkpoint, Difference, EventLog, ReadModels, Row, Shadow
 from projections.projection import Fold, Projection, beginning
 
@@ -115,7 +115,7 @@ async def fold_to(
 ) -> Checkpoint:
     """Fold events behind `start` up to `position`, or to the log's end if that comes before."""
     while start.position < position:
-        records = await log.read(start.position, log_events_max)
+        records = await log.read(start.position, beside_events_max)
         wanted = [record for record in records if record.position <= position]
         if not wanted:
             break

@@ -10,6 +10,7 @@ import pytest
 from domain.errors import Malformed, NotFound, TimedOut
 from projections.monitoring import MONITORING
 from projections.questions import Document
+from tests.contracts.read_models import tamper
 from tests.projections.desk import HEAD, Desk, open_desk
 from tests.projections.histories import all_kinds
 from tests.projections.support import Stage
@@ -89,3 +90,17 @@ async def test_no_list_goes_without_a_bound(desk: Desk) -> None:
         if name.endswith(("runs", "pipelines", "datasets", "list")):
             page = await desk.ask(name)
             assert {"items", "next", "position"} <= page.keys()
+
+
+async def test_completeness_tells_a_view_that_skipped_an_event(desk: Desk) -> None:
+    whole = await desk.ask("views.completeness")
+    assert whole["position"] == HEAD
+    assert {view["name"]: view["ok"] for view in whole["items"]} == {
+        "monitoring": True,
+        "lineage": True,
+        "dispatch": False,  # this desk has not built it
+    }
+    await tamper(desk.models, "UPDATE view_checkpoints SET events = events - 1")
+    skipped = await desk.ask("views.completeness")
+    assert [view["ok"] for view in skipped["items"]] == [False, False, False]
+    assert skipped["items"][0]["events_expected"] == HEAD
