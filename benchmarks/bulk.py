@@ -16,13 +16,15 @@ steps:
     input: raw
     rules:
       - {{drop_nulls: [dep_time, arr_time]}}
-      - {{deduplicate: [copy, carrier, flight, origin, time_hour], keep: last, order_by: [sched_dep_time]}}
+      - {{deduplicate: [copy, carrier, flight, origin, time_hour], keep: last,
+         order_by: [sched_dep_time]}}
   - id: delays
     kind: transform
     sql: |
       select carrier, month, count(*) as flights, avg(arr_delay) as arr_delay
       from flown group by all
-  - {{id: checked, kind: check, input: delays, rules: [{{unique: [carrier, month]}}, {{not_null: [carrier, month]}}]}}
+  - {{id: checked, kind: check, input: delays,
+     rules: [{{unique: [carrier, month]}}, {{not_null: [carrier, month]}}]}}
   - {{id: published, kind: store, input: checked, mode: replace, order_by: [carrier, month],
      sink: {{kind: parquet, path: out/delays.parquet}}}}
 """
@@ -68,6 +70,4 @@ def plain_script(source: Path, target: Path) -> None:
             "select count(*) from delays where carrier is null or month is null"
         ).fetchone()
         assert bad == (0,)
-        engine.execute(
-            f"copy (from delays order by carrier, month) to '{target}' (format parquet)"
-        )
+        engine.execute(f"copy (from delays order by carrier, month) to '{target}' (format parquet)")

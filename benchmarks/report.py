@@ -1,4 +1,4 @@
-"""How figures are taken and printed: medians of several runs, beside what they are compared with."""
+"""How figures are taken and printed: medians of several runs, beside a baseline."""
 
 import statistics
 from collections.abc import Callable, Sequence

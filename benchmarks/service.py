@@ -21,7 +21,7 @@ NOOP_STEPS = "def noop(**inputs):\n    return next(iter(inputs.values()))\n"
 
 
 def noop_pipeline(steps: int, *, chain: bool) -> dict[str, Any]:
-    """A one-row ingest and `steps` Python steps that hand their row on: in a row, or side by side."""
+    """A one-row ingest and `steps` Python steps that hand it on: in a row, or side by side."""
     plan: list[dict[str, Any]] = [{"id": "raw", "kind": "ingest", "source": "one"}]
     for number in range(steps):
         before = f"s{number - 1}" if chain and number else "raw"
