@@ -160,7 +160,10 @@ def _done(fact: Fact[_Done]) -> Sequence[Change]:
         "position": fact.position,
     }
     changes: list[Change] = [Put("lineage_steps", (fact.id, step), place)]
+    outside = outcome.source.name if outcome.source is not None else None
     for entry in outcome.inputs:
+        if entry.dataset == outside:
+            continue  # an ingest's ledger speaks of its source, whose own edge follows
         key = (fact.id, step, "in", NAMESPACE, entry.dataset)
         changes.append(_edge(key, entry.fingerprint, entry.rows_in, None, fact.position))
     if outcome.source is not None:
