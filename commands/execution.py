@@ -19,9 +19,8 @@ from commands.stream import Command, Handled, Identity, StreamMemory, StreamView
 from domain.catalog import CATALOG
 from domain.decider import Decider, fold
 from domain.envelope import EventEnvelope, Metadata
-from domain.errors import Conflict, Failure, Rejection, TooLarge, Unavailable
+from domain.errors import Conflict, Failure, Rejection, Unavailable
 from domain.ids import Position, StreamId, Version
-from domain.limits import definition_bytes_max, event_bytes_max
 from domain.pipeline.aggregate import PIPELINE
 from domain.run.aggregate import RUN
 
@@ -37,8 +36,6 @@ _BEGINNINGS = frozenset({"run.start", "run.retry"})
 _TOLD_FROM_HISTORY = frozenset({"pipeline.register", "run.claim"})
 """Commands whose reply tells more than ids."""
 
-_LARGE = frozenset({"pipeline.registered.v1", "pipeline.revised.v1"})
-
 
 class _Draft:
     """Commands of one batch, decided but not stored yet."""
@@ -49,8 +46,8 @@ class _Draft:
         self.since = memory.position
         self.origin = memory.origin
         self.envelopes: list[Envelope] = []
-        self.fresh: dict[UUID, int] = {}
-        """Command id → place in `verdicts`."""
+        self.fresh: dict[int, int] = {}
+        """A command id's number → place in `verdicts`."""
         self.verdicts: list[_Verdict] = []
 
     @property
@@ -111,7 +108,7 @@ class StreamExecutor:
     async def answered(self, identity: Identity) -> Reply | None:
         """The reply to a command that was handled before, or None."""
         memory = await self._refresh()
-        known = memory.handled.get(identity.command_id)
+        known = memory.handled.get(identity.command_id.int)
         if known is None:
             return None
         if known.identity != identity:
@@ -191,33 +188,33 @@ class StreamExecutor:
     def _decide(
         self, memory: StreamMemory, draft: _Draft, command: Command, at: datetime
     ) -> _Verdict:
-        identity = command.identity
-        known = memory.handled.get(command.command_id)
+        number = command.command_id.int
+        known = memory.handled.get(number)
         if known is not None:
-            return _Known(known) if known.identity == identity else _reused(command.command_id)
-        place = draft.fresh.get(command.command_id)
+            same = known.identity == command.identity
+            return _Known(known) if same else _reused(command.command_id)
+        place = draft.fresh.get(number)
         if place is not None:
             first = draft.verdicts[place]
-            same = isinstance(first, _Fresh) and first.command.identity == identity
+            same = isinstance(first, _Fresh) and first.command.identity == command.identity
             return _Again(place) if same else _reused(command.command_id)
         try:
             events = self._decider.decide(draft.state, command.payload, at)
-            tags = tuple(_checked(event) for event in events)
-        except (Rejection, TooLarge) as refusal:
-            return refusal
+        except Rejection as rejection:
+            return rejection
         if not events:
             return _Unchanged(command, draft.version, draft.state)
-        return self._drafted(draft, command, events, tags, at)
+        return self._drafted(draft, command, events, at)
 
     def _drafted(
         self,
         draft: _Draft,
         command: Command,
         events: tuple[Any, ...],
-        tags: tuple[str, ...],
         at: datetime,
     ) -> _Verdict:
         first = draft.version + 1
+        tags = tuple(map(CATALOG.tag_of, events))
         metadata = _metadata(command, draft.origin)
         for event, tag in zip(events, tags, strict=True):
             draft.version += 1
@@ -234,7 +231,7 @@ class StreamExecutor:
             )
         draft.state = fold(self._decider, draft.state, events)
         draft.origin = draft.origin or metadata
-        draft.fresh[command.command_id] = len(draft.verdicts)
+        draft.fresh[command.command_id.int] = len(draft.verdicts)
         return _Fresh(command, first, draft.version, events, tags, draft.state)
 
     async def _replies(
@@ -295,16 +292,6 @@ def _stored(memory: StreamMemory, draft: _Draft, positions: Sequence[Position]) 
             )
     memory.state, memory.origin = draft.state, draft.origin
     return memory
-
-
-def _checked(event: Any) -> str:
-    """The event's tag. Raises `TooLarge`."""
-    tag = CATALOG.tag_of(event)
-    size = len(CATALOG.encode(event))
-    limit = definition_bytes_max if tag in _LARGE else event_bytes_max
-    if size > limit:
-        raise TooLarge(f"a {tag} event of {size} bytes is above the limit of {limit}")
-    return tag
 
 
 def _metadata(command: Command, origin: Metadata | None) -> Metadata:

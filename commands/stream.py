@@ -91,7 +91,8 @@ class StreamMemory:
         self.version: Version = 0
         self.position: Position = 0
         self.origin: Metadata | None = None
-        self.handled: dict[UUID, Handled] = {}
+        self.handled: dict[int, Handled] = {}
+        """By the number that is the command's id."""
         self.replies: dict[UUID, Reply] = {}
 
     def learn(self, envelopes: Sequence[Envelope], decider: Decider[Any, Any, Any]) -> None:
@@ -115,7 +116,7 @@ class StreamMemory:
     def note(self, handled: Handled) -> None:
         """Remember a command whose events are the newest ones of the stream."""
         self.version, self.position = handled.last, handled.position
-        self.handled[handled.identity.command_id] = handled
+        self.handled[handled.identity.command_id.int] = handled
 
     def keep(self, command_id: UUID, reply: Reply) -> None:
         """Keep a reply at hand; the oldest one makes room."""

@@ -1,14 +1,19 @@
 """One actor for each stream that is in use: a bounded mailbox, and one thing done at a time.
 
-An actor has a task only while letters wait in its mailbox. It takes all that wait at once, so that
-many commands for one stream share a decision on the state in memory, and an append. Idle actors
-are kept for their state, the least recently used ones go first.
+An actor needs a task only while letters wait in its mailbox. Hands give it theirs: each takes the
+next actor that has mail, works until its mailbox is empty, and rests when no actor has any. An
+actor takes all that wait at once, so that many commands for one stream share a decision on the
+state in memory, and an append. Idle actors are kept for their state, the least recently used ones
+go first.
+
+    letter ─► mailbox ─► actors with mail ─► hand ─► executor ─► answer
 """
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
+from anyio.lowlevel import checkpoint
 from msgspec import Struct
 
 from commands.execution import StreamExecutor
@@ -31,6 +36,10 @@ class ActorLimits(Struct, frozen=True, kw_only=True):
     """Commands of one append."""
     actors_max: int = 1024
     """Streams kept in memory while idle."""
+    hands_max: int = 512
+    """Streams worked on at the same moment."""
+    resting_max: int = 128
+    """Hands kept while there is nothing to do."""
 
 
 class _Read(Struct, frozen=True):
@@ -60,7 +69,10 @@ class _Letter:
 class _Actor:
     """A stream's mailbox and executor."""
 
-    def __init__(self, executor: StreamExecutor) -> None:
+    __slots__ = ("executor", "is_busy", "mailbox", "stream")
+
+    def __init__(self, stream: StreamId, executor: StreamExecutor) -> None:
+        self.stream = stream
         self.executor = executor
         self.mailbox: deque[_Letter] = deque()
         self.is_busy = False
@@ -76,7 +88,12 @@ class StreamActors(Streams):
         self._clock = clock
         self._spawn = spawn
         self._limits = limits or ActorLimits()
-        self._actors: dict[StreamId, _Actor] = {}
+        self._actors: dict[int, _Actor] = {}
+        """By the number that is the stream's id: it is hashed faster than the id."""
+        self._mailed: deque[_Actor] = deque()
+        """Actors that have mail and no hand yet."""
+        self._hands = 0
+        self._resting: list[anyio.Event] = []
         self._busy = 0
         self._is_draining = False
         self._idle = anyio.Event()
@@ -109,10 +126,12 @@ class StreamActors(Streams):
         self._is_draining = True
         while self._busy:
             await self._idle.wait()
+        for rest in self._resting:
+            rest.set()
 
     def forget(self) -> None:
         """Drop the state of all idle actors, as a new process would begin."""
-        self._actors = {name: actor for name, actor in self._actors.items() if actor.is_busy}
+        self._actors = {key: actor for key, actor in self._actors.items() if actor.is_busy}
 
     async def _ask(self, stream: StreamId, letter: _Letter) -> Reply | StreamView | None:
         if self._is_draining:
@@ -124,31 +143,65 @@ class StreamActors(Streams):
         if not actor.is_busy:
             actor.is_busy = True
             self._busy += 1
-            self._spawn(f"actor {stream}", lambda: self._empty(stream, actor))
+            self._mailed.append(actor)
+            self._call_hand()
         await letter.done.wait()
         if letter.error is not None:
             raise letter.error
         return letter.answer
 
     def _actor(self, stream: StreamId) -> _Actor:
-        actor = self._actors.pop(stream, None)
+        actor = self._actors.pop(stream.id.int, None)
         if actor is None:
             self._evict()
-            actor = _Actor(StreamExecutor(stream, self._store, self._clock))
-        self._actors[stream] = actor
+            actor = _Actor(stream, StreamExecutor(stream, self._store, self._clock))
+        self._actors[stream.id.int] = actor
         return actor
 
     def _evict(self) -> None:
         while len(self._actors) >= self._limits.actors_max:
-            idle = next((name for name, one in self._actors.items() if not one.is_busy), None)
+            idle = next((key for key, one in self._actors.items() if not one.is_busy), None)
             if idle is None:
                 return
             del self._actors[idle]
 
-    async def _empty(self, stream: StreamId, actor: _Actor) -> None:
+    def _call_hand(self) -> None:
+        if self._resting:
+            self._resting.pop().set()
+        elif self._hands < self._limits.hands_max:
+            self._hands += 1
+            self._spawn("actors", self._hand)
+
+    async def _hand(self) -> None:
+        """Work for whichever actor has mail; a crash costs this hand."""
+        try:
+            while True:
+                while self._mailed:
+                    await self._empty(self._mailed.popleft())
+                # Whoever has just been answered may have more to ask.
+                await checkpoint()
+                if not self._mailed and not await self._rest():
+                    return
+        finally:
+            self._hands -= 1
+
+    async def _rest(self) -> bool:
+        """Wait for mail; False where this hand is not needed any more."""
+        if self._is_draining or len(self._resting) >= self._limits.resting_max:
+            return False
+        call = anyio.Event()
+        self._resting.append(call)
+        try:
+            await call.wait()
+        finally:
+            if not call.is_set():
+                self._resting.remove(call)
+        return True
+
+    async def _empty(self, actor: _Actor) -> None:
         """Work until the mailbox is empty. A crash takes the state and the waiting along."""
         batch: list[_Letter] = []
-        error: Failure | Defect | None = Defect(f"the actor of {stream} has crashed")
+        error: Failure | Defect | None = Defect(f"the actor of {actor.stream} has crashed")
         try:
             while actor.mailbox:
                 size = min(len(actor.mailbox), self._limits.batch_commands_max)
@@ -160,8 +213,8 @@ class StreamActors(Streams):
             raise
         finally:
             if error is not None:
-                if self._actors.get(stream) is actor:
-                    del self._actors[stream]
+                if self._actors.get(actor.stream.id.int) is actor:
+                    del self._actors[actor.stream.id.int]
                 for letter in (*batch, *actor.mailbox):
                     if not letter.done.is_set():
                         letter.fail(error)

@@ -139,7 +139,9 @@ async def open_stage(
         def spawn(name: str, work: Any) -> None:
             tasks.start_soon(work, name=name)
 
-        yield Stage(store, StreamActors(store, SystemClock(), spawn, limits), SketchBinder())
+        actors = StreamActors(store, SystemClock(), spawn, limits)
+        yield Stage(store, actors, SketchBinder())
+        await actors.drain()
 
 
 def run_id(text: str) -> UUID:

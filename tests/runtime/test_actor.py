@@ -17,7 +17,7 @@ from domain.pipeline.commands import RegisterPipeline
 from domain.pipeline.events import Definition
 from runtime.actor import ActorLimits, StreamActors
 from runtime.supervisor import open_supervisor
-from tests.commands.stage import ADA, open_stage, sketch
+from tests.commands.stage import open_stage, sketch
 
 pytestmark = pytest.mark.anyio
 
@@ -144,23 +144,22 @@ async def test_reading_sees_what_others_wrote() -> None:
         assert (await one.actors.read(pipeline_stream("flights"))).version == 1
 
 
+class BrokenStore(MemoryEventStore):
+    """A store with a mistake in it."""
+
+    async def append(
+        self, stream: StreamId, expected: Version, envelopes: Sequence[Envelope]
+    ) -> Sequence[Position]:
+        raise ZeroDivisionError
+
+
 async def test_a_crash_is_a_defect_for_those_who_wait_and_seen_by_the_owner() -> None:
     async with open_supervisor() as supervisor:
-        actors = StreamActors(MemoryEventStore(), SystemClock(), supervisor.spawn)
-        stream = pipeline_stream("flights")
-        broken = Command(
-            type="pipeline.pause",
-            stream=stream,
-            payload=None,
-            command_id=uuid4(),
-            payload_hash="",
-            principal=ADA.principal,
-        )
-        with pytest.raises(Defect):
-            await actors.execute(broken)
-        assert "flights" not in supervisor.crashes[0]
-        assert str(stream) in supervisor.crashes[0]
-        assert (await actors.read(stream)).version == 0
+        actors = StreamActors(BrokenStore(), SystemClock(), supervisor.spawn)
+        with pytest.raises(Defect, match=str(pipeline_stream("flights"))):
+            await actors.execute(_register())
+        assert supervisor.crashes == ("actors: ZeroDivisionError: ",)
+        assert (await actors.read(pipeline_stream("flights"))).version == 0
 
 
 async def test_those_who_wait_when_it_is_stopped_are_told_to_ask_again() -> None:

@@ -152,3 +152,19 @@ class Process:
         if not answers:
             raise Unavailable("the connection was lost")
         return answers[0]
+
+
+class Processes:
+    """One core, or several that do not know of each other and share store, bus and views."""
+
+    def __init__(self, lasting: Lasting, count: int) -> None:
+        self._dice = lasting.chance.dice
+        self.all = [Process(lasting) for _ in range(count)]
+
+    async def ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
+        """Whoever gets it answers. Raises `Unavailable`."""
+        return await self._dice.choice(self.all).ask(question)
+
+    def die(self) -> None:
+        """One of them."""
+        self._dice.choice(self.all).die()

@@ -176,6 +176,7 @@ async def test_a_task_that_is_no_longer_open_is_dropped() -> None:
         await shop.put(run, attempt=2)
         await shop.put(run, step="zzz")
         await shop.put(str(uuid4()))
+        await anyio.sleep(1)
         assert await shop.is_queue_empty()
         assert shop.runner.works == []
 

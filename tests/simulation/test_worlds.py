@@ -24,6 +24,6 @@ def test_every_promise_is_kept(seed: int) -> None:
 
 def test_the_same_seed_gives_the_same_world() -> None:
     """Byte for byte, so that a failing seed can be looked at again."""
-    first, second = happen(7), happen(7)
+    first, second = happen(1), happen(1)
     assert len(first.records) > 10
     assert first.digest == second.digest

@@ -17,14 +17,14 @@ from commands.reply import Reply, error_of, is_accepted
 from domain.errors import TimedOut
 from domain.pipeline.events import Definition
 from tests.simulation.chance import Chance
-from tests.simulation.core import Process
+from tests.simulation.core import Processes
 
 
 class Wire:
     """Sends commands, and keeps every answer that arrived."""
 
-    def __init__(self, process: Process, chance: Chance) -> None:
-        self._process = process
+    def __init__(self, processes: Processes, chance: Chance) -> None:
+        self._processes = processes
         self._chance = chance
         self.answers: list[tuple[str, Mapping[str, Any], Reply]] = []
 
@@ -33,7 +33,7 @@ class Wire:
         for _ in range(2 if self._chance.is_bad_luck() else 1):
             if self._chance.is_bad_luck():
                 raise TimedOut("the question was lost")
-            reply = await self._process.ask(
+            reply = await self._processes.ask(
                 lambda core: core.dispatcher.dispatch(command, payload, context)
             )
             if self._chance.is_bad_luck():
@@ -45,9 +45,9 @@ class Wire:
 class WorkerWire(CommandSender, Leases, Definitions):
     """A worker's end of the wire."""
 
-    def __init__(self, wire: Wire, process: Process) -> None:
+    def __init__(self, wire: Wire, processes: Processes) -> None:
         self._wire = wire
-        self._process = process
+        self._processes = processes
 
     async def send(
         self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext
@@ -60,10 +60,10 @@ class WorkerWire(CommandSender, Leases, Definitions):
 
     async def lease_state(self, run: UUID, step: str, attempt: int, lease: int) -> LeaseState:
         """As promised by the port."""
-        return await self._process.ask(
+        return await self._processes.ask(
             lambda core: core.lookup.lease_state(run, step, attempt, lease)
         )
 
     async def definition(self, pipeline: str, revision: int) -> Definition:
         """As promised by the port."""
-        return await self._process.ask(lambda core: core.lookup.definition(pipeline, revision))
+        return await self._processes.ask(lambda core: core.lookup.definition(pipeline, revision))

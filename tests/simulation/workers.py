@@ -18,7 +18,7 @@ from domain.run.events import StepError, StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
 from runtime.workers.step import StepLimits
-from tests.simulation.core import Lasting, Process
+from tests.simulation.core import Lasting, Processes
 from tests.simulation.wire import Wire, WorkerWire
 
 LeaseKey = tuple[UUID, str, int]
@@ -114,10 +114,10 @@ class GatedSource(TaskSource):
 class Worker:
     """A worker process, replaced by a new one after each death."""
 
-    def __init__(self, name: str, lasting: Lasting, process: Process, wire: Wire) -> None:
+    def __init__(self, name: str, lasting: Lasting, processes: Processes, wire: Wire) -> None:
         self._name = name
         self._lasting = lasting
-        self._process = process
+        self._processes = processes
         self._wire = wire
         self._gate = Gate()
         self._life = anyio.CancelScope()
@@ -130,7 +130,7 @@ class Worker:
         while True:
             lives += 1
             gate = self._gate = Gate()
-            ends = WorkerWire(self._wire, self._process)
+            ends = WorkerWire(self._wire, self._processes)
             ports = StepPorts(
                 source=GatedSource(self._lasting.bus.source(), gate),
                 sender=ends,

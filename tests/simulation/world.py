@@ -14,11 +14,11 @@ from domain.record import Recorded
 from projections.replay import Report, verify
 from tests.simulation.chance import Chance, VirtualClock
 from tests.simulation.clients import Client
-from tests.simulation.core import PROJECTIONS, Lasting, Process
+from tests.simulation.core import PROJECTIONS, Lasting, Processes
 from tests.simulation.wire import Wire
 from tests.simulation.workers import SeededRunner, Worker
 
-wild_seconds = 60.0
+wild_seconds = 45.0
 """How long faults go on."""
 
 peace_seconds_max = 1800.0
@@ -60,20 +60,21 @@ async def live(seed: int) -> Outcome:
             bus=MemoryBus(clock, chance),
             read_models=read_models,
         )
-        process = Process(lasting)
-        wire = Wire(process, chance)
+        processes = Processes(lasting, chance.dice.choice((1, 1, 1, 2)))
+        wire = Wire(processes, chance)
         runner = SeededRunner(seed, is_wild=chance.dice.random() < 0.8)
         client = Client(lasting, wire)
         workers = [
-            Worker(f"w{number}", lasting, process, wire)
+            Worker(f"w{number}", lasting, processes, wire)
             for number in range(chance.dice.randint(1, 3))
         ]
         async with anyio.create_task_group() as everybody:
-            everybody.start_soon(process.run)
+            for process in processes.all:
+                everybody.start_soon(process.run)
             for worker in workers:
                 everybody.start_soon(worker.run, runner)
             async with anyio.create_task_group() as visitors:
-                visitors.start_soon(_storm, lasting, process, workers)
+                visitors.start_soon(_storm, lasting, processes, workers)
                 for number in range(chance.dice.randint(1, 2)):
                     visitors.start_soon(client.live, f"p{number}")
             await _peace(lasting, client, clock)
@@ -83,23 +84,26 @@ async def live(seed: int) -> Outcome:
             runs=client.runs,
             wire=wire,
             runner=runner,
-            defects=[*process.defects, *(one for worker in workers for one in worker.defects)],
+            defects=[
+                *(defect for process in processes.all for defect in process.defects),
+                *(defect for worker in workers for defect in worker.defects),
+            ],
             report=await verify(lasting.store, read_models, PROJECTIONS),
             seconds=clock.monotonic(),
-            deaths=process.deaths,
+            deaths=sum(process.deaths for process in processes.all),
         )
 
 
-async def _storm(lasting: Lasting, process: Process, workers: Sequence[Worker]) -> None:
+async def _storm(lasting: Lasting, processes: Processes, workers: Sequence[Worker]) -> None:
     dice = lasting.chance.dice
     violence = dice.choice((0.0, 0.3, 1.0))
     while anyio.current_time() < wild_seconds:
-        await anyio.sleep(dice.uniform(0.1, 10))
+        await anyio.sleep(dice.uniform(0.1, 6))
         if dice.random() >= violence:
             continue
         match dice.choice(("core", "wipe", "lose", "foreign", "freeze", "kill")):
             case "core":
-                process.die()
+                processes.die()
             case "wipe":
                 lasting.bus.wipe()
             case "lose":
