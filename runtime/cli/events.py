@@ -1,7 +1,7 @@
 """events."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
@@ -41,6 +41,22 @@ def _number(value: Any) -> int:
     return value if isinstance(value, int) else len(value)
 
 
+_CSV = [
+    "position",
+    "event_id",
+    "stream",
+    "version",
+    "tag",
+    "recorded_at",
+    "principal",
+    "command_id",
+    "command_type",
+    "correlation_id",
+    "causation_id",
+    "traceparent",
+    "data",
+]
+
 COLUMNS = (
     Column(title="position", text=lambda item: str(item["position"]), right=True, style="dim"),
     Column(title="time", text=lambda item: words.moment(item["recorded_at"])[5:], style="dim"),
@@ -76,21 +92,29 @@ class Events(Listing):
 
     async def execute(self, console: Console) -> Exit:
         """Read page by page, and then, if asked, wait for more."""
-        way = Way(self)
-        async with way.reading() as session:
-            asked = await self._filters(session)
-            left = self.limit
-            if self.follow and not any((self.run, self.after is not None, self.since)):
-                asked["after"] = await _head(session)
-            while True:
-                page = await _page(session, asked, min(_PAGE, left or _PAGE))
-                self._print(console, page["items"])
-                left = None if left is None else left - len(page["items"])
-                asked["after"] = _place(page, asked)
-                if left == 0 or not (page["next"] or self.follow):
-                    return Exit.DONE
-                if not page["next"]:
-                    asked |= {"min_position": page["position"] + 1, "timeout": follow_seconds}
+        first = True
+        async with Way(self).reading() as session:
+            async for items in self.pages(session):
+                self._print(console, items, first=first)
+                first = first and not items
+        return Exit.DONE
+
+    async def pages(self, session: Session) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        """The events that were asked for, as they come."""
+        asked = await self._filters(session)
+        left = self.limit
+        if self.follow and not any((self.run, self.after is not None, self.since)):
+            asked["after"] = await _head(session)
+        while left != 0:
+            page = await _page(session, asked, min(_PAGE, left or _PAGE))
+            yield page["items"]
+            left = None if left is None else left - len(page["items"])
+            if not (page["next"] or self.follow):
+                return
+            asked["after"] = _place(page, asked)
+            if not page["next"]:
+                news = max(int(page["position"]), asked["after"]) + 1
+                asked |= {"min_position": news, "timeout": follow_seconds}
 
     async def _filters(self, session: Session) -> Document:
         asked: Document = {}
@@ -106,15 +130,16 @@ class Events(Listing):
             asked["after"] = self.after
         return asked
 
-    def _print(self, console: Console, items: Any) -> None:
+    def _print(self, console: Console, items: Sequence[Mapping[str, Any]], *, first: bool) -> None:
         match self.form:
             case "json" | "jsonl":
                 for item in items:
                     print_line(console, item)
             case "csv":
-                print_csv(console, items)
+                print_csv(console, items, _CSV, heads=first)
             case _:
-                for line in render(console, COLUMNS, items) if items else ():
+                lines = render(console, COLUMNS, items) if items else []
+                for line in lines if first else lines[1:]:
                     console.print(line)
                 console.out.flush()
 
@@ -146,7 +171,9 @@ async def _head(session: Session) -> int:
     return int(page["position"])
 
 
-def _place(page: Document, asked: Document) -> Any:
+def _place(page: Document, asked: Document) -> int:
+    """Behind which position the next page begins: everything up to there was looked at."""
     if page["next"]:
-        return page["next"]
-    return page["items"][-1]["position"] if page["items"] else asked.get("after", 0)
+        return int(page["next"])
+    seen = [int(item["position"]) for item in page["items"][-1:]]
+    return max(int(asked.get("after", 0)), int(page["position"]), *seen)

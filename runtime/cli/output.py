@@ -50,15 +50,19 @@ def print_list(
 
 
 def print_csv(
-    console: Console, items: Sequence[Mapping[str, Any]], names: Sequence[str] = ()
+    console: Console,
+    items: Sequence[Mapping[str, Any]],
+    names: Sequence[str] = (),
+    *,
+    heads: bool = True,
 ) -> None:
     """Every key of the items as a column; lists and objects as JSON, null as nothing."""
-    heads = list(names) or list(dict.fromkeys(name for item in items for name in item))
+    columns = list(names) or list(dict.fromkeys(name for item in items for name in item))
     writer = csv.writer(console.out, lineterminator="\n")
-    if heads:
-        writer.writerow(heads)
+    if heads and columns:
+        writer.writerow(columns)
     for item in items:
-        writer.writerow([_csv_cell(item.get(name)) for name in heads])
+        writer.writerow([_csv_cell(item.get(name)) for name in columns])
 
 
 def _csv_cell(value: Any) -> Any:
