@@ -36,29 +36,31 @@ class ChangeSet:
 
     def add(self, changes: Sequence[Change]) -> None:
         """Take changes behind those taken before."""
+        slots = self._slots
         for change in changes:
-            kind = type(change)
-            if kind is DeleteWhere:
-                self._clear(change)  # type: ignore[arg-type]  # by its type
+            # Puts are tried first: they are most of all changes.
+            if not isinstance(change, Put) and isinstance(change, DeleteWhere):
+                self._clear(change)
                 continue
-            groups = self._slots[change.table]
-            key: Key = change.key  # type: ignore[union-attr]  # all others have one
+            groups = slots[change.table]
+            key = change.key
             group = groups.get(key[0])
             if group is None:
                 group = groups[key[0]] = {}
-            if kind is Delete:
-                group[key] = _Slot(True)
-                continue
             slot = group.get(key)
-            if kind is Put:
+            if isinstance(change, Put):
                 if slot is None:
-                    group[key] = _Slot(False, change.values)  # type: ignore[union-attr]  # by its type
+                    group[key] = _Slot(False, change.values)
+                elif slot.own is not None and slot.amounts is None:
+                    slot.own.update(change.values)
                 else:
-                    _put(slot, change.values)  # type: ignore[union-attr]  # by its type
-            else:
+                    _put(slot, change.values)
+            elif isinstance(change, Add):
                 if slot is None:
                     slot = group[key] = _Slot(False)
-                _add(slot, change.amounts)  # type: ignore[union-attr]  # by its type
+                _add(slot, change.amounts)
+            else:
+                group[key] = _Slot(True)
 
     def drain(self) -> list[Change]:
         """All changes since the last drain, merged."""

@@ -1,7 +1,7 @@
 """Tables of views inside one SQLite database: plain functions for the database's own thread."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from uuid import UUID
@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from adapters.readmodels import statements
 from domain.errors import Conflict, Defect, Failure, StorageFull, Unavailable
-from projections.ports import Add, Change, Checkpoint, Delete, Put, Table, Value
+from projections.ports import (
+    Add,
+    Change,
+    Checkpoint,
+    Delete,
+    DeleteWhere,
+    Put,
+    Table,
+    Value,
+)
 
 _PREPARE = """
 CREATE TABLE IF NOT EXISTS view_checkpoints (
@@ -206,9 +215,9 @@ class Writer:
             raise Defect(f"a view has no table {name!r} with columns {', '.join(columns)}")
         if kind is Delete:
             return statements.delete(table, table.key, self._schema)
-        make: Callable[[Table, Sequence[str], str], str] = (
-            statements.put if kind is Put else statements.add if kind is Add else statements.delete
-        )
+        if kind is DeleteWhere:
+            return statements.delete(table, columns, self._schema)
+        make = statements.put if kind is Put else statements.add
         return make(table, columns, self._schema)
 
 
@@ -216,10 +225,14 @@ _Shape = tuple[type[Change], str, tuple[str, ...]]
 
 
 def _shape(change: Change) -> _Shape:
+    # Puts are tried first: they are most of all changes.
+    if isinstance(change, Put):
+        return Put, change.table, tuple(change.values)
     if isinstance(change, Delete):
         return Delete, change.table, ()
-    columns: Mapping[str, Value] = change.amounts if isinstance(change, Add) else change.values
-    return type(change), change.table, tuple(columns)
+    if isinstance(change, Add):
+        return Add, change.table, tuple(change.amounts)
+    return DeleteWhere, change.table, tuple(change.values)
 
 
 def _parameters(change: Change) -> Parameters:
