@@ -22,7 +22,7 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Do what `words` say; returns the exit code. Nothing is raised, whatever happens."""
-    console = Console(quiet="--quiet" in words, colour="--no-color" not in words)
+    console = Console(colour="--no-color" not in words)
     if not words or words[0] in _HELP:
         return _help(console, words[1:])
     from runtime.cli.guard import Guard
@@ -63,6 +63,7 @@ def _run(console: Console, words: Sequence[str]) -> int:
     except Usage as error:
         hint = error.hint or f"`headwater {name} --help` tells more"
         raise Usage(f"{name}: {error.message}", hint=hint) from None
+    console.quiet = command.quiet
     import anyio
 
     from runtime.tracing import tracing

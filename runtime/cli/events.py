@@ -41,7 +41,7 @@ def _number(value: Any) -> int:
     return value if isinstance(value, int) else len(value)
 
 
-_CSV = [
+_CSV = (
     "position",
     "event_id",
     "stream",
@@ -55,7 +55,7 @@ _CSV = [
     "causation_id",
     "traceparent",
     "data",
-]
+)
 
 COLUMNS = (
     Column(title="position", text=lambda item: str(item["position"]), right=True, style="dim"),

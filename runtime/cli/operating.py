@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from domain.errors import Rejection
 from runtime.cli.console import Console
-from runtime.cli.exits import Exit, Usage
+from runtime.cli.exits import Exit, Usage, exit_of
 from runtime.cli.output import print_document, print_list
 from runtime.cli.parsing import Argument, Command, Listing, Option
 from runtime.cli.sessions import Way
@@ -63,7 +64,7 @@ class Send(Command):
     payload: Annotated[str, Argument("JSON", "what to send")] = ""
 
     async def execute(self, console: Console) -> Exit:
-        """One request; a rejected command exits with 4."""
+        """One request; a rejected command exits as it would if it were a command here."""
         body = self.payload.encode()
         if body:
             try:
@@ -78,8 +79,9 @@ class Send(Command):
             console.print(answer.decode("utf-8", "replace"))
             return Exit.DONE
         print_document(console, document)
-        rejected = isinstance(document, dict) and document.get("status") == "rejected"
-        return Exit.REFUSED if rejected else Exit.DONE
+        if isinstance(document, dict) and document.get("status") == "rejected":
+            return exit_of(Rejection(str(document.get("code")), ""))
+        return Exit.DONE
 
 
 class Version(Command):

@@ -89,6 +89,14 @@ def test_quiet_and_help_do_not_need_each_other(typed: Typed) -> None:
     assert typed("help", "runs")[1] == out
 
 
+@pytest.mark.parametrize("quiet", ["-q", "--quiet"])
+def test_quiet_leaves_only_data_and_errors(typed: Typed, tmp_path: Path, quiet: str) -> None:
+    (tmp_path / "orders.csv").write_text("id,amount\n1,2.5\n")
+    (tmp_path / "good.yaml").write_text(GOOD)
+    assert typed("check", "good.yaml", quiet) == (0, "", "")
+    assert typed("check", "nowhere.yaml", quiet)[2].startswith("Error: ")
+
+
 def test_the_reader_may_have_had_enough(tmp_path: Path) -> None:
     code = "import sys; from runtime.cli.app import run; sys.exit(run(['version', '--json']))"
     with subprocess.Popen(

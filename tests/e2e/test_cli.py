@@ -239,7 +239,7 @@ def test_events_are_followed(project: Project) -> None:
 def test_any_message_can_be_sent(project: Project) -> None:
     with project.up():
         reply = project.run("send", "headwater.command.run.start", '{"pipeline": "nobody"}')
-        assert reply.returncode == 4
+        assert reply.returncode == 3
         assert json.loads(reply.stdout)["code"] == "pipeline_not_found"
         answer = project.json("send", "headwater.query.monitoring.runs", "{}")
         assert answer["items"] == []
