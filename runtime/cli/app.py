@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # the overview is printed without importing what commands nee
     from runtime.cli.parsing import Command
 
 _HELP = ("--help", "-h", "help")
-_loop = {"use_uvloop": sys.platform != "win32"}
 
 
 def main() -> NoReturn:
@@ -69,7 +68,7 @@ def _run(console: Console, words: Sequence[str]) -> int:
     from runtime.tracing import tracing
 
     with tracing(name):
-        return int(anyio.run(command.execute, console, backend_options=_loop))
+        return int(anyio.run(command.execute, console))
 
 
 def _load(entry: Entry) -> "type[Command]":
