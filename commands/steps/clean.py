@@ -45,6 +45,8 @@ class Layers:
     counting: str
     lost: dict[int, str] = field(default_factory=dict)
     """Rule number → column that is true where a cast could not be made."""
+    is_shuffled: bool = False
+    """Whether the written form may have lost the order of the input: a join keeps none."""
 
     def keep(self, number: int, right: str) -> None:
         """Rows for which `right` is not true go, and are counted for rule `number`."""
@@ -55,6 +57,7 @@ class Layers:
         """Rows listed in the table `losers` go."""
         row = quoted(_ROW)
         self.written = f"from ({self.written}) anti join {losers} using ({row})"
+        self.is_shuffled = True
         self._mark(number, f"{row} in (select {row} from {losers})")
 
     def cast(self, number: int, types: Mapping[str, str]) -> None:
@@ -108,6 +111,8 @@ def clean(job: Job, step: Clean) -> Made:
         counts = _counts(job, engine, layers, step, deduplicated)
         try:
             final = f"select {listed(list(layers.columns))} from ({layers.written})"
+            if layers.is_shuffled:
+                final += f" order by {quoted(_ROW)}"
             engine.save(final, scratch, job.values(engine, final))
             removed = sum(one.rows for one in counts if one.effect == "removed")
             counted = StepOutcome(
@@ -174,8 +179,10 @@ def _deduplicate(job: Job, engine: Engine, layers: Layers, number: int, rule: De
     """
     losers = f"losers_{number}"
     engine.rows(f"create temp table {losers} as {query}", job.values(engine, query))
-    layers.remove_losers(number, losers)
-    return _number(engine.rows(f"select count(*) from {losers}")[0][0])
+    count = _number(engine.rows(f"select count(*) from {losers}")[0][0])
+    if count:
+        layers.remove_losers(number, losers)
+    return count
 
 
 def _order(one: Ordering, keep: str) -> str:

@@ -90,6 +90,18 @@ def test_rows_stay_in_the_order_of_the_input_and_the_same_bytes_come_out(bench: 
     assert outcomes[0].warnings == outcomes[1].warnings == ()
 
 
+def test_a_few_doubles_among_many_rows_give_the_same_bytes_each_time(bench: Bench) -> None:
+    lines = "".join(f"{n % 399_990},k,{n},2026-01-01\n" for n in range(400_000))
+    done = walk(bench, {"drop_nulls": ["id"]}, {"deduplicate": ["id"]})
+    bench.write("in.csv", "id,kind,value,at\n" + lines)
+    done.outcome("raw")
+    contents = set()
+    for number in range(5):
+        done.run = type(done.run)(int=number)
+        contents.add(done.outcome("flat").output)
+    assert len(contents) == 1
+
+
 def test_missing_values_agree_when_rows_are_compared(bench: Bench) -> None:
     done = walk(bench, {"deduplicate": ["kind"]})
     bench.write("in.csv", "id,kind,value,at\n1,,1,\n2,,2,\n")
