@@ -140,8 +140,11 @@ class NatsServer:
         while True:
             started = anyio.current_time()
             if self._process is not None:
-                await self._watch(self._process)
-                await self._end(self._process)
+                # Nothing may end the keeper: it may have died just before it was to be killed.
+                with suppress(Unavailable, OSError):
+                    await self._watch(self._process)
+                with suppress(Unavailable, OSError):
+                    await self._end(self._process)
             if anyio.current_time() - started > backoff_seconds_max:
                 backoff = 0.0
             await anyio.sleep(backoff)

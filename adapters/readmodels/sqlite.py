@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
 
-from anyio import CancelScope
+from anyio import CancelScope, to_thread
 
 from adapters.readmodels import named, shadow, statements, views
 from adapters.readmodels.shadow import View
@@ -49,9 +49,11 @@ class SqliteReadModels(ReadModels):
     async def open(cls, path: Path) -> AsyncIterator["SqliteReadModels"]:
         """Open or make the file `path`, whose folder must be there.
 
-        Raises `Unavailable` where it cannot be opened or is no database; it can be deleted then.
+        A file that is no database is replaced: views are made again from the store. Raises
+        `Unavailable` where it cannot be opened.
         """
         _forget_shadows(path)
+        await to_thread.run_sync(_forget_garbage, path)
         async with own_thread(path) as writer, own_thread(path, read_only=True) as reader:
             await writer.run(views.prepare)
             numbers = count(1)
@@ -131,6 +133,17 @@ class SqliteReadModels(ReadModels):
 def _forget_shadows(path: Path) -> None:
     for leftover in path.parent.glob(f"{path.name}.shadow-*"):
         leftover.unlink()
+
+
+def _forget_garbage(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.OperationalError:
+        return  # locked, or not to be opened: whoever opens it next is told
+    except sqlite3.DatabaseError:
+        for ending in ("", "-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 @asynccontextmanager
