@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -50,7 +51,7 @@ from runtime.wiring.writeside import WriteSide
 from runtime.workers import PolicyPart, ProjectionPart, RelayPart, StepPart, StepPorts
 from runtime.workers.step import StepLimits
 
-quiet_seconds = 0.05
+quiet_seconds = 0.1
 """Without a request for so long nobody is attached: whoever follows a run asks again at once."""
 
 first_visit_seconds_max = 10.0
@@ -326,6 +327,7 @@ def _pool_options(settings: Settings, held: Held) -> PoolOptions:
         seconds=settings.step_timeout.seconds,
         memory_bytes=settings.memory.bytes,
         pass_fds=(held.descriptor,),
+        command=(sys.executable, "-P", "-m", "runtime.child"),
         on_born=lambda pid: held.record(pid, "step"),
         on_gone=held.forget,
     )
