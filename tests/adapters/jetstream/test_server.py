@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -15,7 +16,7 @@ import pytest
 
 from adapters.jetstream.api import JetStreamApi
 from adapters.jetstream.connection import Connection, connect
-from adapters.jetstream.directory import read_connection_file
+from adapters.jetstream.directory import ServerDirectory, read_connection_file
 from adapters.jetstream.publisher import JetStreamPublisher
 from adapters.jetstream.server import NatsServer, find_binary
 from adapters.jetstream.topology import Topology, ensure
@@ -113,6 +114,35 @@ async def test_wiped_under_it_it_starts_anew(
     with anyio.fail_after(5):
         while read_connection_file(directory) is None:
             await anyio.lowlevel.checkpoint()
+
+
+class _Slow(ServerDirectory):
+    """Looks at its folders so long that the server has died meanwhile."""
+
+    def __init__(self, directory: Path, server: NatsServer) -> None:
+        super().__init__(directory)
+        self._server = server
+        self.struck = False
+
+    def folders(self) -> frozenset[Path]:
+        if not self.struck:
+            self.struck = True
+            pid = self._server.pid
+            shutil.rmtree(self._path / "jetstream")
+            os.kill(pid, signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).wait(10)
+        return super().folders()
+
+
+async def test_wiped_and_dead_in_one_moment_it_starts_anew(
+    server: NatsServer, connection: Connection, directory: Path
+) -> None:
+    publisher, generation = JetStreamPublisher(connection, Topology()), connection.generation
+    await publisher.publish(records(3), "e", 0)
+    server._files = _Slow(directory, server)
+    await back(connection, generation)
+    assert await publisher.tail() == (0, None)
 
 
 async def test_wiped_between_two_starts_it_is_empty(directory: Path) -> None:

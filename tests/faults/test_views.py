@@ -1,0 +1,92 @@
+"""Views that do not fit the store: caught up or rebuilt before they answer."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project with one run behind it, and a copy of its views from before that run."""
+    project = Project(tmp_path)
+    project.json("run", "small.yaml")
+    _copy(project, "before")
+    project.json("run", "small.yaml")
+    return project
+
+
+def _views(project: Project) -> list[Path]:
+    return sorted((project.folder / ".headwater").glob("views.db*"))
+
+
+def _copy(project: Project, name: str) -> None:
+    (project.folder / name).mkdir()
+    for file in _views(project):
+        shutil.copy(file, project.folder / name)
+
+
+def _remove(project: Project) -> None:
+    for file in _views(project):
+        file.unlink()
+
+
+def _put_back(project: Project, name: str) -> None:
+    _remove(project)
+    for file in (project.folder / name).iterdir():
+        shutil.copy(file, project.folder / ".headwater")
+
+
+def _answers(project: Project, runs: int) -> None:
+    """What is asked first is answered from all of the store."""
+    items = project.json("runs")["items"]
+    assert [item["status"] for item in items] == ["completed"] * runs
+    assert len(project.json("show", items[0]["run"])["steps"]) == 5
+    assert project.json("datasets")["items"]
+    assert project.json("verify")["ok"] is True
+
+
+def test_views_that_are_gone_are_built_again(project: Project) -> None:
+    _remove(project)
+    _answers(project, 2)
+
+
+def test_views_that_are_older_are_caught_up(project: Project) -> None:
+    _put_back(project, "before")
+    _answers(project, 2)
+
+
+def test_views_of_a_newer_store_are_built_again(project: Project) -> None:
+    """The store was put back from a copy that does not know the views' last events."""
+    store = [project.folder / ".headwater" / name for name in ("events.db", "events.db-wal")]
+    kept = project.folder / "kept"
+    kept.mkdir()
+    for file in store:
+        if file.exists():
+            shutil.copy(file, kept)
+    project.json("run", "small.yaml")
+    for file in (project.folder / ".headwater").glob("events.db*"):
+        file.unlink()
+    for file in kept.iterdir():
+        shutil.copy(file, project.folder / ".headwater")
+    _answers(project, 2)
+
+
+def test_views_of_another_store_are_built_again(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Project(tmp_path / "other")
+    other.json("run", "small.yaml")
+    _copy(other, "foreign")
+    _remove(project)
+    for file in (other.folder / "foreign").iterdir():
+        shutil.copy(file, project.folder / ".headwater")
+    _answers(project, 2)
+
+
+@pytest.mark.parametrize("content", [b"nonsense" * 1000, b"SQLite format 3\0" * 4096])
+def test_views_that_are_no_database_are_built_again(project: Project, content: bytes) -> None:
+    _remove(project)
+    (project.folder / ".headwater/views.db").write_bytes(content)
+    _answers(project, 2)
