@@ -39,12 +39,14 @@ STEPS = Table(
         Column("step"),
         Column("kind"),
         Column("reused_from"),
+        Column("columns"),
         Column("recorded_at"),
         Column("position", "integer"),
     ),
     key=("run", "step"),
 )
-"""Jobs in OpenLineage's words. `position` is that of the outcome, null before."""
+"""Jobs in OpenLineage's words. `position` is that of the outcome, null before; `columns` is the
+hash of the step's column edges, or of their first part."""
 
 DATASETS = Table(
     name="lineage_datasets",
@@ -96,7 +98,7 @@ TRACES = Table(
     ),
     key=("run", "step", "part"),
 )
-"""Which set of column edges a step of a run had, by the set's hash."""
+"""Column edges of a step that has too many for one event: the parts behind the first."""
 
 COLUMNS = Table(
     name="lineage_columns",
@@ -240,9 +242,12 @@ def _traced(fact: Fact[_Traced]) -> Sequence[Change]:
     event = fact.data
     edges = bytes(event.edges)
     columns = hashlib.blake2b(edges, digest_size=16).hexdigest()
-    trace: dict[str, Value] = {"columns": columns, "position": fact.position}
+    trace = Put("lineage_steps", (fact.id, event.step), {"columns": columns})
+    if event.part > 1:
+        values: dict[str, Value] = {"columns": columns, "position": fact.position}
+        trace = Put("lineage_traces", (fact.id, event.step, event.part), values)
     return (
-        Put("lineage_traces", (fact.id, event.step, event.part), trace),
+        trace,
         Put("lineage_columns", (columns,), {"edges": edges.decode(), "run": fact.id}),
     )
 

@@ -41,6 +41,9 @@ EPOCH = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 COLUMNS = ("carrier", "month", "arr_delay", "dep_time", "arr_time", "origin", "tailnum", "flight")
 
+WIDE = 900
+"""Columns of a step whose edges do not fit into one event."""
+
 PLAN = (
     PlannedStep(id="raw", kind="ingest"),
     PlannedStep(id="flown", kind="clean", inputs=("raw",), retry=RetryPolicy(attempts=2)),
@@ -141,13 +144,17 @@ class History:
         """Let a worker claim a step."""
         self.send(run, ClaimStep(step=step, attempt=attempt, worker="worker:1"), "worker:1")
 
-    def succeed(self, run: StreamId, step: str, *, attempt: int = 1, lease: int = 1) -> None:
+    def succeed(
+        self, run: StreamId, step: str, traced: tuple[ColumnEdge, ...] | None = None
+    ) -> None:
         """Report what a step of the plan does."""
         pipeline = self._states[run].facts.pipeline
         done = Succeeded(
-            outcome=outcome(pipeline, step, run.id.hex[:8]), edges=edges(step), log=f"{step}.log"
+            outcome=outcome(pipeline, step, run.id.hex[:8]),
+            edges=edges(step) if traced is None else traced,
+            log=f"{step}.log",
         )
-        report = ReportStep(step=step, attempt=attempt, lease=lease, outcome=done)
+        report = ReportStep(step=step, attempt=1, lease=1, outcome=done)
         self.send(run, report, "worker:1")
 
     def fail(
@@ -266,6 +273,7 @@ def all_kinds() -> History:
     history.register("flights", "c")
     _failed(history)
     _retried(history, first.id)
+    _wide(history)
     _cancelled(history)
     history.complete("weather")
     history.send(pipeline_stream("weather"), RetirePipeline(reason="unused"))
@@ -293,6 +301,14 @@ def _retried(history: History, before: UUID) -> None:
     for step in ("delays", "checked", "published"):
         history.claim(run, step)
         history.succeed(run, step)
+
+
+def _wide(history: History) -> None:
+    run = history.start("wide")
+    history.claim(run, "raw")
+    names = [f"a_column_with_the_number_{number}" for number in range(WIDE)]
+    history.succeed(run, "raw", tuple(ColumnEdge("flights", name, name) for name in names))
+    history.send(run, CancelRun())
 
 
 def _cancelled(history: History) -> None:

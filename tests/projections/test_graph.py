@@ -8,7 +8,7 @@ import pytest
 from domain.errors import NotFound, Rejection
 from projections.questions import Document
 from tests.projections.desk import Desk, open_desk, runs_of
-from tests.projections.histories import COLUMNS
+from tests.projections.histories import COLUMNS, WIDE
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +30,7 @@ async def test_datasets_are_listed_with_their_latest_version(desk: Desk) -> None
         "weather.delays",
         "weather.flown",
         "weather.raw",
+        "wide.raw",
     ]
     delays = listed[2]
     assert (delays["rows"], delays["bytes"], delays["kept"]) == (185, 18_500, True)
@@ -173,3 +174,10 @@ async def test_an_unknown_column_is_told_with_candidates(desk: Desk) -> None:
     assert told.value.hint == "did you mean carrier?"
     for name in COLUMNS:
         await desk.ask("lineage.graph", dataset="/data/flights.csv", column=name)
+
+
+async def test_columns_of_a_wide_step_are_found_in_all_parts(desk: Desk) -> None:
+    for number in (0, WIDE - 1):
+        name = f"a_column_with_the_number_{number}"
+        graph = await desk.ask("lineage.graph", dataset="wide.raw", column=name)
+        assert columns(graph) == {(f"file:/data/flights.csv#{name}", f"wide.raw#{name}")}

@@ -61,7 +61,8 @@ async def test_events_of_a_pipeline_are_its_own_and_those_of_its_runs(desk: Desk
     everything = await desk.all("events.list", 1000)
     weather = await desk.all("events.list", 7, pipeline="weather")
     flights = await desk.all("events.list", 7, pipeline="flights")
-    assert sorted([*weather, *flights], key=lambda event: event["position"]) == everything
+    wide = await desk.all("events.list", 7, pipeline="wide")
+    assert sorted([*weather, *flights, *wide], key=lambda event: event["position"]) == everything
     assert {event["data"].get("pipeline") for event in weather} == {"weather", None}
 
 

@@ -69,6 +69,9 @@ ORDER BY e.direction, e.namespace, e.name;
 
 -- name: lineage.columns_of_step
 SELECT c.edges
-FROM lineage_traces t JOIN lineage_columns c ON c.columns = t.columns
-WHERE t.run = :run AND t.step = :step
+FROM (
+    SELECT 1 AS part, columns FROM lineage_steps WHERE run = :run AND step = :step
+    UNION ALL
+    SELECT part, columns FROM lineage_traces WHERE run = :run AND step = :step
+) t JOIN lineage_columns c ON c.columns = t.columns
 ORDER BY t.part;
