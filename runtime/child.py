@@ -259,9 +259,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     server = Server(Path(data), int(threads) or os.cpu_count() or 1, timezone, tuple(roots))
     with tracing("step"):
+        server.prepare()
         while (request := line.next()) is not None:
             line.send(server.answer(request))
             server.prepare()
+    # Nothing is left to be put in order, and the engine's own farewell takes its time.
+    os._exit(0)
 
 
 if __name__ == "__main__":

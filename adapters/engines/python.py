@@ -8,6 +8,7 @@ code and no clash between two projects' `steps.py`.
 import importlib
 import inspect
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -32,6 +33,10 @@ class BundleFunctions(Functions):
     def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
         self._folder = folder
         self._files = files
+
+    @property
+    def version(self) -> str:
+        return f"python {platform.python_version()}, pyarrow {pa.__version__}"
 
     def call(
         self,

@@ -20,7 +20,6 @@ from adapters.processes.messages import (
     BindReply,
     BindRequest,
     DefectReply,
-    PingRequest,
     RefusedReply,
     Reply,
     StepReply,
@@ -253,14 +252,8 @@ class ChildPool(StepRunner, Binder):
             await self._end(child, seconds=_farewell_seconds())
 
     async def _prestart(self) -> None:
-        child = await self._start()
-        reply: Reply | None = None
-        try:
-            reply = await child.ask(PingRequest())
-        except ChildLost:
-            return
-        finally:
-            await self._return(child, reply)
+        # It may be given work before it has loaded everything: requests wait in its pipe.
+        self._idle.append(await self._start())
 
     async def _sweep(self) -> None:
         """End children that died by themselves or have had nothing to do for long."""

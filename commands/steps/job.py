@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from commands.steps.fingerprint import CODE_VERSION, Identity, code_hash, definition_of, key_of
 from commands.steps.ports import (
     Engine,
+    Kept,
     SqlValue,
     StepBroken,
     StepWork,
@@ -91,7 +92,7 @@ class Job:
             definition=words,
             params=self._params_used(words),
             code=code_hash(self.files) if _is_python(self.step) else "",
-            engine=self.bench.engines.version,
+            engine=self._engine_version(),
             timezone=self.bench.timezone,
             inputs={
                 **{one.name: one.version.fingerprint for one in self.inputs},
@@ -112,6 +113,19 @@ class Job:
     def edges(self, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
         """Column edges of the step, given its inputs' columns."""
         return self.bench.tracer.trace(self.step, schemas, self.query)
+
+    def kept(self, key: str) -> Kept | None:
+        """What this run has kept under `key` for this very step."""
+        kept = self.bench.artifacts.find(key)
+        return kept if kept is not None and self.is_own(kept) else None
+
+    def is_own(self, kept: Kept) -> bool:
+        """Whether an outcome is this step's in this run."""
+        return kept.run == self.work.run and kept.step == self.work.step
+
+    def _engine_version(self) -> str:
+        bench = self.bench
+        return bench.functions.version if _is_python(self.step) else bench.engines.version
 
     def _value(self, name: str) -> SqlValue:
         if name == "run_time":

@@ -250,6 +250,11 @@ class Sinks(Protocol):
 class Functions(Protocol):
     """Calls a pipeline's own Python."""
 
+    @property
+    def version(self) -> str:
+        """Of Python and of what makes tables; part of a step's fingerprint."""
+        ...
+
     def call(
         self,
         function: str,

@@ -29,6 +29,9 @@ def store(job: Job, step: Store) -> Made:
         )
     with job.bench.sinks.draft(job.filled(step.sink.path)) as draft:
         key = job.key({"destination": draft.destination.name})
+        if kept := job.kept(key):
+            # Written by this run already; what others wrote since is not ours to replace.
+            return Made(outcome=kept.outcome, edges=kept.edges)
         views = {source.name: source.path}
         with job.bench.engines.open(views, (draft.path,)) as engine:
             counted = StepOutcome(rows_in=source.version.rows)

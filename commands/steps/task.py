@@ -58,13 +58,11 @@ def _make(job: Job) -> Made:
 
 
 def _done_before(job: Job) -> Succeeded | None:
-    # An ingest and a store depend on what lies outside, which their own work looks at.
+    # An ingest and a store have what lies outside in their keys, which their own work finds out.
     if isinstance(job.step, Ingest | Store):
         return None
-    kept = job.bench.artifacts.find(job.key())
-    if kept is None or not _is_own(job, kept):
-        return None
-    return Succeeded(outcome=kept.outcome, edges=kept.edges)
+    kept = job.kept(job.key())
+    return None if kept is None else Succeeded(outcome=kept.outcome, edges=kept.edges)
 
 
 def _key(job: Job, made: Made) -> str:
@@ -81,7 +79,7 @@ def _kept(job: Job, outcome: StepOutcome, made: Made) -> Succeeded:
     same key keeps its place, and our own outcome is what we report."""
     mine = Kept(run=job.work.run, step=job.work.step, outcome=outcome, edges=made.edges)
     first = job.bench.artifacts.keep(outcome.key, mine)
-    if _is_own(job, first):
+    if job.is_own(first):
         return Succeeded(outcome=first.outcome, edges=first.edges)
     if _content(first.outcome) != _content(outcome):
         warning = f"the same step on the same content gave other rows in run {first.run}"
@@ -91,10 +89,6 @@ def _kept(job: Job, outcome: StepOutcome, made: Made) -> Succeeded:
 
 def _content(outcome: StepOutcome) -> str:
     return outcome.output.fingerprint if outcome.output else ""
-
-
-def _is_own(job: Job, kept: Kept) -> bool:
-    return kept.run == job.work.run and kept.step == job.work.step
 
 
 def _balanced(made: Made) -> Made:

@@ -118,3 +118,14 @@ def test_drafts_of_the_dead_are_removed(bench: Bench) -> None:
     dead = bench.write(".rows.csv.0123.headwater-draft", "half")
     walk(bench, {"kind": "csv", "path": "rows.csv"}).outcome("kept")
     assert not dead.exists()
+
+
+def test_a_step_that_is_handed_out_again_leaves_newer_rows_alone(bench: Bench) -> None:
+    sink: dict[str, object] = {"kind": "csv", "path": "rows.csv"}
+    first = walk(bench, sink)
+    outcome = first.outcome("kept")
+    later = walk(bench, sink, "n,g\n7,x\n")
+    later.run_time += timedelta(seconds=1)
+    later.outcome("kept")
+    assert first.outcome("kept") == outcome
+    assert content(bench.project / "rows.csv") == [(7, "x")]

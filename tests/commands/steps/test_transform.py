@@ -160,6 +160,12 @@ def test_an_error_in_a_query_names_line_and_candidates(bench: Bench) -> None:
     assert "nope" in error.message
 
 
+def test_a_query_that_needs_too_much_memory_is_told_so(bench: Bench) -> None:
+    bench.engines.memory_bytes = 64 * 2**20
+    error = walk(bench, sql("select list(range) as l from range(50_000_000)")).error("made")
+    assert error.code == "memory_exceeded"
+
+
 def test_a_step_is_not_done_twice_in_a_run(bench: Bench) -> None:
     done = walk(bench, sql("select random() as r from raw"))
     first = done.outcome("made")
