@@ -26,6 +26,9 @@ from domain.run.events import (
 )
 from tests.simulation.world import Outcome
 
+_LATER = ("unavailable", "storage_full")
+"""Answers that mean: ask again."""
+
 
 def check(outcome: Outcome) -> None:
     """Hold a world against its promises."""
@@ -66,10 +69,12 @@ def check_commands(outcome: Outcome, streams: dict[StreamId, list[Envelope]]) ->
             effects[command_id] = (str(stream), list(group))
     told: dict[UUID, Any] = {}
     for command, payload, reply in outcome.wire.answers:
-        assert reply.get("code") not in ("malformed", "command_id_reused"), (command, reply)
+        code, command_id = reply.get("code"), UUID(str(payload["command_id"]))
+        assert code not in ("malformed", "command_id_reused", "run_exists"), (command, reply)
+        if not is_accepted(reply):
+            assert command_id not in told or code in _LATER, (command, reply, told[command_id])
         if not is_accepted(reply) or not reply["events"]:
             continue
-        command_id = UUID(str(payload["command_id"]))
         stream_name, events = effects[command_id]
         assert reply["stream"] == stream_name
         assert reply["events"] == [one.tag for one in events]
