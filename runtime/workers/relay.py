@@ -28,16 +28,21 @@ class RelayPart(Part):
         """Publish to the last event, even when draining. Raises `Unavailable`."""
         await self._relay.settle()
         signals.ready()
+        is_behind = False
         while True:
             published = await self._relay.step()
-            if signals.is_draining and not published:
+            if published:
+                is_behind = False
+            elif signals.is_draining:
                 return
-            if not published:
-                await self._rest(signals)
+            else:
+                is_behind = await self._rest(signals, is_behind)
 
-    async def _rest(self, signals: Signals) -> None:
-        position = self._relay.position
+    async def _rest(self, signals: Signals, is_behind: bool) -> bool:
+        """Wait for news; whether there are some. Who could not publish any has met a rival."""
+        position = head = self._relay.position
         with signals.interruptible():
-            if await self._log.head() > position:
+            if is_behind:
                 await self._clock.sleep(_contended_seconds)
-            await self._log.wait(position, backstop_seconds)
+            head = await self._log.wait(position, backstop_seconds)
+        return head > position
