@@ -325,7 +325,7 @@ def _pool_options(settings: Settings, held: Held) -> PoolOptions:
         size=settings.workers,
         prestart=settings.workers,
         seconds=settings.step_timeout.seconds,
-        memory_bytes=settings.memory.bytes,
+        memory_bytes=settings.memory.bytes // settings.workers,
         pass_fds=(held.descriptor,),
         command=(sys.executable, "-P", "-m", "runtime.child"),
         on_born=lambda pid: held.record(pid, "step"),
