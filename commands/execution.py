@@ -95,6 +95,7 @@ class StreamExecutor:
 
     def __init__(self, stream: StreamId, store: EventStore, clock: Clock) -> None:
         self._stream = stream
+        self._name = str(stream)
         self._store = store
         self._clock = clock
         self._decider = _DECIDERS[stream.category]
@@ -244,12 +245,12 @@ class StreamExecutor:
                 case _Fresh(command, _, last, events, tags, state):
                     more = told(command.type, self._stream, memory.origin, events, state)
                     position = positions[last - before - 1]
-                    reply = accepted(self._stream, last, position, tags, more)
-                    memory.keep(command.command_id, reply)
+                    reply = accepted(self._name, last, position, tags, more)
+                    memory.keep(command.command_id.int, reply)
                 case _Unchanged(command, version, state):
                     position = positions[version - before - 1] if version > before else draft.since
                     more = told_unchanged(command.payload, state)
-                    reply = accepted(self._stream, version, position, (), more)
+                    reply = accepted(self._name, version, position, (), more)
                 case _Known(handled):
                     reply = await self._repeat(memory, handled)
                 case _Again(place):
@@ -261,7 +262,7 @@ class StreamExecutor:
 
     async def _repeat(self, memory: StreamMemory, known: Handled) -> Reply:
         """The first reply once more, built from the stream where it is no longer in memory."""
-        kept = memory.replies.get(known.identity.command_id)
+        kept = memory.replies.get(known.identity.command_id.int)
         if kept is not None:
             return kept
         state, events = self._decider.initial, ()
@@ -270,8 +271,8 @@ class StreamExecutor:
             state = fold(self._decider, state, (envelope.data for envelope in history))
             events = tuple(envelope.data for envelope in history[known.first - 1 :])
         more = told(known.identity.type, self._stream, memory.origin, events, state)
-        reply = accepted(self._stream, known.last, known.position, known.tags, more)
-        memory.keep(known.identity.command_id, reply)
+        reply = accepted(self._name, known.last, known.position, known.tags, more)
+        memory.keep(known.identity.command_id.int, reply)
         return reply
 
 

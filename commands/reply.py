@@ -15,7 +15,7 @@ from domain.errors import (
     TooLarge,
     Unavailable,
 )
-from domain.ids import Position, StreamId, Version
+from domain.ids import Position, Version
 
 Reply = dict[str, Any]
 """`{"status": "accepted", …}` or `{"status": "rejected", "code", "message", "details"}`."""
@@ -33,7 +33,7 @@ _CODES: tuple[tuple[type[Failure], str], ...] = (
 
 
 def accepted(
-    stream: StreamId,
+    stream: str,
     version: Version,
     position: Position,
     tags: Sequence[str],
@@ -42,7 +42,7 @@ def accepted(
     """The answer to a command whose events are stored; no tags where nothing had to change."""
     return {
         "status": "accepted",
-        "stream": str(stream),
+        "stream": stream,
         "version": version,
         "position": position,
         "events": list(tags),

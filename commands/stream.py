@@ -93,7 +93,7 @@ class StreamMemory:
         self.origin: Metadata | None = None
         self.handled: dict[int, Handled] = {}
         """By the number that is the command's id."""
-        self.replies: dict[UUID, Reply] = {}
+        self.replies: dict[int, Reply] = {}
 
     def learn(self, envelopes: Sequence[Envelope], decider: Decider[Any, Any, Any]) -> None:
         """Fold stored events that follow those known already."""
@@ -118,8 +118,8 @@ class StreamMemory:
         self.version, self.position = handled.last, handled.position
         self.handled[handled.identity.command_id.int] = handled
 
-    def keep(self, command_id: UUID, reply: Reply) -> None:
-        """Keep a reply at hand; the oldest one makes room."""
-        self.replies[command_id] = reply
+    def keep(self, number: int, reply: Reply) -> None:
+        """Keep a reply at hand by its command's number; the oldest one makes room."""
+        self.replies[number] = reply
         if len(self.replies) > replies_kept_max:
             del self.replies[next(iter(self.replies))]

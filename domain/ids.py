@@ -1,5 +1,6 @@
 """Names of things: streams, versions, positions."""
 
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -32,6 +33,7 @@ class StreamId(Struct, frozen=True, order=True, gc=False):
         return hash(self.id)
 
 
+@lru_cache(maxsize=1024)
 def pipeline_stream(name: str) -> StreamId:
     """The stream of the pipeline called `name`."""
     return StreamId("pipeline", uuid5(PIPELINES, name))

@@ -93,6 +93,8 @@ class StreamActors(Streams):
         self._mailed: deque[_Actor] = deque()
         """Actors that have mail and no hand yet."""
         self._hands = 0
+        self._looking = 0
+        """Hands that are about to look for mail, so that nobody needs to be called for it."""
         self._resting: list[anyio.Event] = []
         self._busy = 0
         self._is_draining = False
@@ -166,6 +168,8 @@ class StreamActors(Streams):
             del self._actors[idle]
 
     def _call_hand(self) -> None:
+        if self._looking >= len(self._mailed):
+            return
         if self._resting:
             self._resting.pop().set()
         elif self._hands < self._limits.hands_max:
@@ -178,12 +182,19 @@ class StreamActors(Streams):
             while True:
                 while self._mailed:
                     await self._empty(self._mailed.popleft())
-                # Whoever has just been answered may have more to ask.
-                await checkpoint()
+                await self._look()
                 if not self._mailed and not await self._rest():
                     return
         finally:
             self._hands -= 1
+
+    async def _look(self) -> None:
+        """Let those go on who have just been answered: they may have more to ask."""
+        self._looking += 1
+        try:
+            await checkpoint()
+        finally:
+            self._looking -= 1
 
     async def _rest(self) -> bool:
         """Wait for mail; False where this hand is not needed any more."""
