@@ -277,7 +277,8 @@ class _Failed(Struct, frozen=True, gc=False):
     step: str
     error: Raw
     final: bool = True
-    outcome: Raw | None = None
+    outcome: Raw = Raw(b"")
+    """Empty where the event has none."""
     log: str = ""
 
 
@@ -286,7 +287,7 @@ def _failed(fact: Fact[_Failed]) -> Sequence[Change]:
     values: dict[str, Value] = {
         "status": "failed" if step.final else "waiting",
         "finished_at": fact.meta.recorded_at,
-        "outcome": _raw(step.outcome) if step.outcome is not None else None,
+        "outcome": _raw(step.outcome) if bytes(step.outcome) else None,
         "error": _raw(step.error),
         "log": step.log,
     }
