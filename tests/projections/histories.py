@@ -169,7 +169,10 @@ class History:
             retryable=retryable,
         )
         report = ReportStep(
-            step=step, attempt=attempt, lease=lease, outcome=Failed(error=error, log="x.log")
+            step=step,
+            attempt=attempt,
+            lease=lease,
+            outcome=Failed(error=error, log="x.log", outcome=StepOutcome(rows_in=3)),
         )
         self.send(run, report, "worker:1")
 
