@@ -59,10 +59,10 @@ def run_with_a_kill() -> bool:
     with service() as pid:
         started = answer("run", PIPELINE, "--data", DATA, "--detach", "--json")
         run = str(started["run"])
-        print(f"run {run}")
+        print(f"run {run}", flush=True)
         victim = reader_of(pid, "flights.csv.gz")
         victim.kill()
-        print(f"kill -9 {victim.pid}: the process that was reading flights.csv.gz")
+        print(f"kill -9 {victim.pid}: the process that was reading flights.csv.gz", flush=True)
         ended = answer("watch", run, "--json")
         show("show", run)
         leases = [event["data"]["lease"] for event in claims(run) if event["data"]["step"] == "raw"]
