@@ -91,7 +91,7 @@ async def test_an_exception_is_reported_with_its_traceback_in_the_log(project: P
 
 
 async def test_a_step_that_never_ends_is_ended(project: Project) -> None:
-    definition = project.definition(timeout="1s")
+    definition = project.definition(timeout="6s")
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
         result = await pool.run(project.work("parent_of_one", definition), definition)
