@@ -1,16 +1,16 @@
 """The three kinds of "no".
 
-    HeadwaterError
-    ├── Rejection        the rules refuse; the caller gets a reply with a code, nothing is stored
-    ├── Failure          the world refused; policy retries, parks or halts
-    │   ├── Conflict     somebody else appended first
-    │   ├── Malformed    a payload or a stored event cannot be read
-    │   ├── TooLarge     something is above its limit in bytes or in number
-    │   ├── NotFound     a named thing does not exist
-    │   ├── Unavailable  a server or a file cannot be reached now; trying again may help
-    │   ├── StorageFull  the disk refuses more bytes; nothing was acknowledged
-    │   └── TimedOut     the answer did not come in time
-    └── Defect           our own mistake; the worker stops and its supervisor shows it
+HeadwaterError
+├── Rejection        the rules refuse; the caller gets a reply with a code, nothing is stored
+├── Failure          the world refused; policy retries, parks or halts
+│   ├── Conflict     somebody else appended first
+│   ├── Malformed    a payload or a stored event cannot be read
+│   ├── TooLarge     something is above its limit in bytes or in number
+│   ├── NotFound     a named thing does not exist
+│   ├── Unavailable  a server or a file cannot be reached now; trying again may help
+│   ├── StorageFull  the disk refuses more bytes; nothing was acknowledged
+│   └── TimedOut     the answer did not come in time
+└── Defect           our own mistake; the worker stops and its supervisor shows it
 """
 
 from collections.abc import Mapping

@@ -67,9 +67,7 @@ def _chunks(items: Sequence[object]) -> list[tuple[object, ...]]:
     return [tuple(items[start : start + _WIDTH]) for start in range(0, len(items), _WIDTH)]
 
 
-def _replaced(
-    node: tuple[object, ...], level: int, index: int, item: object
-) -> tuple[object, ...]:
+def _replaced(node: tuple[object, ...], level: int, index: int, item: object) -> tuple[object, ...]:
     slot = (index >> (level * _BITS)) & _MASK
     child = item if level == 0 else _replaced(node[slot], level - 1, index, item)  # type: ignore[arg-type]  # a node above the leaves
     return (*node[:slot], child, *node[slot + 1 :])

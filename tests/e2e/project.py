@@ -94,7 +94,9 @@ class Project:
     def json(self, *arguments: str, code: int = 0) -> Any:
         """The same with `--json`, whose answer it returns."""
         done = self.run(*arguments, "--json")
-        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stderr}\n{done.stdout}"
+        assert done.returncode == code, (
+            f"{arguments}: {done.returncode}\n{done.stderr}\n{done.stdout}"
+        )
         return json.loads(done.stdout)
 
     @contextmanager
