@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.bulk import PIPELINE, make_source, plain_script
-from benchmarks.refold import measure as measure_refold
+from benchmarks.refold import all_figures
 from benchmarks.report import Figure, median_seconds, table
 from benchmarks.service import (
     HEADWATER,
@@ -186,7 +186,7 @@ def main() -> None:
         with service(folder):
             figures += asyncio.run(_runs(folder))
             figures.append(asyncio.run(_commands(folder)))
-        figures += measure_refold(folder, options.events)
+        figures += all_figures(folder, options.events)
         figures.append(_bulk(folder, options.rows))
     print(table(figures))
 
