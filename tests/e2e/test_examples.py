@@ -1,0 +1,82 @@
+"""The examples, run as they stand, against what is known of their data."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.architecture.source import ROOT
+from tests.e2e.project import Project
+
+
+def example(name: str, folder: Path) -> Project:
+    """A copy of an example, to run in."""
+    project = Project(folder)
+    ignored = shutil.ignore_patterns("out", ".headwater", "__pycache__")
+    shutil.copytree(ROOT / "examples" / name, folder, dirs_exist_ok=True, ignore=ignored)
+    return project
+
+
+@pytest.fixture(scope="module")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, Any]]:
+    """A finished run of the flights."""
+    project = example("flights", tmp_path_factory.mktemp("flights"))
+    return project, project.json("run", "flights.yaml")
+
+
+def test_every_row_of_the_flights_is_accounted_for(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    _, run = flights
+    assert run["status"] == "completed"
+    steps = {step["id"]: step for step in run["steps"]}
+    rows = {name: step["rows_out"] for name, step in steps.items()}
+    assert rows == {
+        "raw": 336_776,
+        "carriers": 16,
+        "aircraft": 3_322,
+        "flown": 328_063,
+        "punctuality": 733,
+        "published": 733,
+    }
+    assert [count["rows"] for count in steps["flown"]["counts"]] == [8_713, 0]
+    assert {steps[name]["ledger"] for name in ("flown", "published")} == {"balanced"}
+    assert all(check["passed"] for check in steps["punctuality"]["checks"])
+
+
+def test_missing_values_of_the_flights_are_missing(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    project, _ = flights
+    asked = "select count(*) - count(dep_time) as departed, count(*) - count(arr_time) as arrived"
+    found = project.json("data", "flights.raw", "--sql", f"{asked} from data")
+    assert found["items"] == [{"departed": 8_255, "arrived": 8_713}]
+
+
+def test_each_flown_flight_is_in_the_result_once(flights: tuple[Project, dict[str, Any]]) -> None:
+    project, _ = flights
+    asked = "select sum(flights)::bigint as flights, count(distinct airline) as airlines from data"
+    found = project.json("data", "flights.punctuality", "--sql", asked)
+    assert found["items"] == [{"flights": 328_063, "airlines": 16}]
+    assert (project.folder / "out" / "punctuality.parquet").is_file()
+
+
+def test_the_average_delay_comes_from_the_recorded_delays(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    project, _ = flights
+    graph = project.json("lineage", "flights.punctuality", "--column", "arr_delay", "--up")
+    direct = {(edge["from"], edge["from_column"]) for edge in graph["edges"]}
+    assert ("flights.flown", "arr_delay") in direct
+
+
+def test_the_step_in_python_finds_the_unusual_days(tmp_path: Path) -> None:
+    project = example("python_step", tmp_path)
+    run = project.json("run", "temperatures.yaml")
+    assert run["status"] == "completed"
+    assert (project.folder / "out" / "unusual.csv").read_text() == (
+        "station,day,celsius,deviations\n"
+        "harbour,2025-06-03,26.75,1.724\n"
+        "summit,2025-06-04,-6.25,-1.988\n"
+    )
