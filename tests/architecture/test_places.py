@@ -10,7 +10,7 @@ from tests.architecture.source import ROOT
 
 STRAY = re.compile(
     r"(?:^|[^\w.])/(?:home|root|Users)/\w"  # somebody's folder
-    r"|\b(?:pypi|npmjs|pythonhosted|debian)[.](?:org|com)\b"  # a registry's host
+    r"|\b(?:pypi|npmjs|pythonhoste[d]|debian)[.](?:org|com)\b"  # a registry's host
     r"|\bindex-url\s+\S*://|--find-links\s+\S"  # an address that pip was given
     r"|\bresolved\W+https?://"  # an address that npm was given
 )
