@@ -157,11 +157,6 @@ def all_figures(folder: Path, events: int) -> list[Figure]:
         return anyio.run(figures, Path(name), events)
 
 
-def measure(folder: Path, events: int) -> float:
-    """Events a second of the view that takes longest."""
-    return min(figure.value for figure in all_figures(folder, events))
-
-
 def main() -> None:
     """Print the figures."""
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from domain.errors import NotFound, TimedOut
+from domain.errors import NotFound, TimedOut, Unavailable
 from domain.ids import Position
 from projections import datasets, graph, history, runs
 from projections.completeness import check
@@ -44,8 +44,11 @@ class Queries:
         log: EventLog,
         streams: EventStreams,
         progress: Mapping[str, Progress],
+        halted: Callable[[str], str | None] = lambda _view: None,
     ) -> None:
-        """`progress` tells of each view that is kept going here how far it is."""
+        """`progress` tells of each view that is kept going here how far it is; `halted` why a
+        view cannot go on."""
+        self._halted = halted
         self._models = read_models
         self._log = log
         self._progress = progress
@@ -83,9 +86,19 @@ class Queries:
             hint = did_you_mean(name, self._queries) or f"there are {', '.join(self._queries)}"
             raise NotFound(f"there is no query {name!r}", hint=hint)
         question = asked(query.question, arguments)
+        self._refuse_halted(query.view)
         # Read before the rows, so that these are of this position or a newer one.
         position = await self._reached(query.view, question)
         return {**await query.answer(question), "position": position}
+
+    def _refuse_halted(self, view: str) -> None:
+        """An old answer that looks like a new one is worse than none."""
+        reason = self._halted(view)
+        if reason is not None:
+            raise Unavailable(
+                f"view {view} has halted {reason}",
+                hint="its events are safe; update Headwater, then `headwater replay` this view",
+            )
 
     def _of(
         self,
@@ -111,6 +124,7 @@ class Queries:
         if progress is not None:
             await progress.wait(wanted, seconds)
         position = await self._position(view)
+        self._refuse_halted(view)
         if position < wanted:
             raise TimedOut(
                 f"position {wanted} was not reached in {seconds:g} s; {view} is at {position}"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from domain.pipeline.spec import plain
 from domain.pipeline.steps import Step, Transform, kind_of
 from domain.run.events import ParamValue
 
@@ -30,8 +31,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 def definition_of(step: Step, files: Mapping[str, str]) -> dict[str, object]:
     """A step's own words without those that cannot change its result; a named query as text."""
-    plain = msgspec.to_builtins(step, enc_hook=_plain)
-    words = {key: value for key, value in plain.items() if key not in _WITHOUT_MEANING}
+    said = msgspec.to_builtins(step, enc_hook=plain)
+    words = {key: value for key, value in said.items() if key not in _WITHOUT_MEANING}
     if isinstance(step, Transform) and step.sql_file:
         words["sql_file"] = files.get(step.sql_file, "")
     return words
@@ -46,15 +47,6 @@ def code_hash(files: Mapping[str, str]) -> str:
 def key_of(identity: Identity) -> str:
     """SHA-256, in hexadecimal."""
     return hashlib.sha256(msgspec.json.encode(identity, order="sorted")).hexdigest()
-
-
-def _plain(value: object) -> object:
-    match value:
-        case str():
-            return str.__str__(value)
-        case tuple():
-            return tuple(value)
-    raise NotImplementedError(type(value))
 
 
 __all__ = ["CODE_VERSION", "Identity", "code_hash", "definition_of", "key_of", "kind_of"]

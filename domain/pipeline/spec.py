@@ -74,7 +74,7 @@ def decode_spec(value: object) -> PipelineSpec:
 
 def encode_spec(spec: PipelineSpec) -> bytes:
     """Canonical JSON: the same spec always gives the same bytes, and `decode_spec` reads them."""
-    return msgspec.json.encode(spec, enc_hook=_plain)
+    return msgspec.json.encode(spec, enc_hook=plain)
 
 
 def bundle_hash(spec: bytes, files: Mapping[str, str]) -> str:
@@ -212,14 +212,14 @@ def _steps(values: list[object], problems: list[Problem]) -> list[Step]:
     return steps
 
 
-def _plain(value: object) -> object:
-    """How msgspec writes our own kinds of text and lists."""
+def plain(value: object) -> object:
+    """How msgspec writes our own kinds of text and lists. Raises `TypeError` for any other."""
     match value:
         case str():
             return str.__str__(value)
         case tuple():
             return tuple(value)
-    raise NotImplementedError(type(value))
+    raise TypeError(f"a {type(value).__name__} has no place in a definition")
 
 
 __all__ = [
@@ -231,5 +231,6 @@ __all__ = [
     "encode_spec",
     "examine",
     "kind_of",
+    "plain",
     "step_paths",
 ]

@@ -91,5 +91,11 @@ def read_side(
         )
         for projection in PROJECTIONS
     ]
-    queries = Queries(read_models, store, store, progress)
+    by_name = {worker.name: worker for worker in workers}
+
+    def halted(view: str) -> str | None:
+        worker = by_name.get(view)
+        return worker.halted if worker else None
+
+    queries = Queries(read_models, store, store, progress, halted)
     return ReadSide(log=store, read_models=read_models, workers=workers, queries=queries)

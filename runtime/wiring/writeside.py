@@ -8,12 +8,10 @@ from typing import Any
 from anyio import to_thread
 
 from adapters.clock import SystemClock
-from commands.blueprint import Blueprint, Blueprints
+from commands.blueprint import Blueprints
 from commands.dispatcher import CommandDispatcher
 from commands.lookup import Lookup
 from commands.ports import Binder, Bound, EventStore
-from domain.pipeline.events import Definition
-from domain.pipeline.planning import plan
 from domain.pipeline.spec import decode_spec
 from runtime.actor import ActorLimits, Spawn, StreamActors
 from runtime.settings import Settings
@@ -29,9 +27,7 @@ class WriteSide:
         clock = SystemClock()
         limits = ActorLimits(mailbox_letters_max=settings.mailbox_max)
         self.streams = StreamActors(store, clock, spawn, limits)
-        self.dispatcher = CommandDispatcher(
-            self.streams, store, binder, clock, Blueprints(_blueprint)
-        )
+        self.dispatcher = CommandDispatcher(self.streams, store, binder, clock, Blueprints())
         self.lookup = Lookup(self.streams, store)
 
 
@@ -57,8 +53,3 @@ class LocalBinder(Binder):
 
         bound = await to_thread.run_sync(partial(bind, spec, files, root, self._roots))
         return decode_spec(bytes(bound.definition.spec)).pipeline, bound
-
-
-def _blueprint(definition: Definition) -> Blueprint:
-    spec = decode_spec(bytes(definition.spec))
-    return Blueprint(plan=plan(spec), parallel=spec.parallel, params=spec.params)

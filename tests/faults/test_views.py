@@ -1,7 +1,10 @@
 """Views that do not fit the store: caught up or rebuilt before they answer."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -90,3 +93,22 @@ def test_views_that_are_no_database_are_built_again(project: Project, content: b
     _remove(project)
     (project.folder / ".headwater/views.db").write_bytes(content)
     _answers(project, 2)
+
+
+def test_a_view_that_cannot_go_on_refuses_to_answer(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.json("run", "small.yaml")
+    with closing(sqlite3.connect(tmp_path / ".headwater/events.db")) as events:
+        state = events.execute("select state from stored_events limit 1").fetchone()[0]
+        events.execute(
+            "insert into stored_events (originator_id, originator_version, topic, state)"
+            " values (?, 1, 'run.imagined.v9', ?)",
+            (uuid4().hex, state),
+        )
+        events.commit()
+
+    asked = project.run("runs")
+
+    assert asked.returncode == 7
+    assert "view monitoring has halted" in asked.stderr
+    assert "run.imagined.v9" in asked.stderr
