@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from adapters.jetstream.connection import Connection, Headers, NobodyListens
+from adapters.jetstream.message import Message, headers_of
 from domain.errors import Failure, NotFound, StorageFull, TimedOut, Unavailable
 
 api_seconds_max = 5.0
@@ -127,7 +127,7 @@ class JetStreamApi:
         return StoredMessage(
             sequence=found.message.seq,
             subject=found.message.subject,
-            headers=_headers(b64decode(found.message.hdrs)),
+            headers=headers_of(b64decode(found.message.hdrs)) if found.message.hdrs else {},
         )
 
     async def _ask(self, operation: str, payload: bytes) -> bytes:
@@ -145,12 +145,12 @@ class JetStreamApi:
 
     async def start_publish(
         self, subject: str, payload: bytes, headers: Headers
-    ) -> "asyncio.Future[Msg]":
+    ) -> "asyncio.Future[Message]":
         """Send a message to a stream; `stored` reads the answer."""
         return await self._connection.start_request(subject, payload, headers)
 
 
-def stored(answer: Msg) -> Stored:
+def stored(answer: Message) -> Stored:
     """The acknowledgement. Raises `Unavailable` where it is none."""
     try:
         return _stored.decode(answer.data)
@@ -167,9 +167,3 @@ def failure(error: ApiError) -> Failure:
     if error.code in {500, 503}:
         return Unavailable(f"JetStream: {error.description} ({error.err_code})")
     return Refused(error)
-
-
-def _headers(raw: bytes) -> dict[str, str]:
-    lines = raw.decode("utf-8", "replace").split("\r\n")[1:]
-    parts = (line.partition(":") for line in lines if line)
-    return {key.strip(): value.strip() for key, _, value in parts}

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
-from adapters.jetstream.connection import Connection, Headers, status
+from adapters.jetstream.connection import Connection, Headers
+from adapters.jetstream.message import Message
 from adapters.jetstream.reply import raise_error
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext, CommandSender
@@ -87,10 +87,10 @@ class NatsClient(CommandSender):
 
     async def _gather(self, subject: str) -> Sequence[Document]:
         """All answers to one request, until it has been quiet for a moment."""
-        answers: list[Msg] = []
+        answers: list[Message] = []
         arrived = asyncio.Event()
 
-        async def take(message: Msg) -> None:
+        async def take(message: Message) -> None:
             answers.append(message)
             arrived.set()
 
@@ -110,7 +110,7 @@ class NatsClient(CommandSender):
         found = []
         for answer in answers:
             with suppress(Malformed):
-                if status(answer) is None:
+                if answer.status is None:
                     found.append(_document(answer.data))
         return found
 

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import nats.errors
 from nats.aio.client import Client, Server
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from adapters.jetstream.message import Message, message_of
 from domain.errors import Defect, Failure, Malformed, TimedOut, TooLarge, Unavailable
 
 Headers = Mapping[str, str]
-Callback = Callable[[Msg], Awaitable[None]]
+Callback = Callable[[Message], Awaitable[None]]
+"""Called in the reading loop, so that no message costs a task: it sends, but waits for nothing."""
 
 connect_seconds_max = 5.0
 """Until a first connection is given up."""
@@ -42,19 +42,27 @@ class NobodyListens(Unavailable):
 
 
 class _ToughClient(Client):
-    """Goes on where the library gives up.
+    """Goes on where the library gives up, and calls back without a queue and a task between.
 
     A message that cannot be read is dropped; it would end the reading loop. An error that the
     server tells leads to a new connection; it would end this one for ever.
     """
 
     async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
     ) -> None:
+        subscription = self._subs.get(sid)
+        if subscription is None or subscription._cb is None:
+            return
         try:
-            await super()._process_msg(sid, subject, reply, data, headers)
-        except (ValueError, IndexError) as error:
+            message = message_of(subject, reply, data, headers)
+        except ValueError as error:
             _log.warning("a message that cannot be read was dropped: %s", error)
+            return
+        try:
+            await subscription._cb(message)  # type: ignore[arg-type]  # subscribed by us alone
+        except Exception:  # noqa: BLE001  # shown; the connection has other subscriptions
+            _log.exception("a message on %s could not be taken", message.subject)
 
     async def _process_err(self, err_msg: str) -> None:
         error = nats.errors.Error(f"nats: {err_msg}")
@@ -74,7 +82,7 @@ class Connection:
         self._client = _ToughClient()
         self._name = name
         self._inbox = ""
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._requests = 0
         self._generation = 0
         self._connected = asyncio.Event()
@@ -143,7 +151,7 @@ class Connection:
 
     async def request(
         self, subject: str, payload: bytes, headers: Headers | None = None, seconds: float = 5.0
-    ) -> Msg:
+    ) -> Message:
         """Send and wait for one answer. Raises `TimedOut`, `Unavailable` where nobody listens or
         the connection is lost meanwhile, `TooLarge`."""
         answer = await self.start_request(subject, payload, headers)
@@ -157,7 +165,7 @@ class Connection:
 
     async def start_request(
         self, subject: str, payload: bytes, headers: Headers | None = None
-    ) -> "asyncio.Future[Msg]":
+    ) -> "asyncio.Future[Message]":
         """Send; the future holds the answer, or `Unavailable`. Cancel it to forget it."""
         token, answer = self._expect()
         try:
@@ -167,7 +175,7 @@ class Connection:
             raise
         return answer
 
-    def _forget(self, token: str, answer: "asyncio.Future[Msg]") -> None:
+    def _forget(self, token: str, answer: "asyncio.Future[Message]") -> None:
         self._waiting.pop(token, None)
         if not answer.cancelled():
             answer.exception()  # nobody may be left to look at it
@@ -176,7 +184,7 @@ class Connection:
         """Have `callback` called for each message, one at a time, reconnects included."""
         self._require_connected()
         try:
-            return await self._client.subscribe(subject, queue=queue, cb=callback)
+            return await self._client.subscribe(subject, queue=queue, cb=callback)  # type: ignore[arg-type]  # called by `_ToughClient` alone
         except nats.errors.Error as error:
             raise translated(error) from error
 
@@ -191,9 +199,6 @@ class Connection:
             for subscription in subscriptions:
                 await self._client._send_unsubscribe(subscription._id)
             await self.flush(drain_seconds_max)
-            with anyio.move_on_after(drain_seconds_max):
-                while any(one.pending_msgs for one in subscriptions):
-                    await anyio.lowlevel.checkpoint()
         for subscription in subscriptions:
             await self.unsubscribe(subscription)
 
@@ -212,11 +217,11 @@ class Connection:
         finally:
             answer.cancel()
 
-    def _expect(self) -> "tuple[str, asyncio.Future[Msg]]":
+    def _expect(self) -> "tuple[str, asyncio.Future[Message]]":
         """A token under the own inbox, and what will hold the message that comes there."""
         self._requests += 1
         token = str(self._requests)
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[token] = answer
         answer.add_done_callback(lambda done: self._forget(token, done))
         return token, answer
@@ -255,7 +260,7 @@ class Connection:
             raise Unavailable(f"cannot reach the bus at {url}: {reason}") from error
         await self._check_version()
         self._inbox = self.new_inbox()
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        await self.subscribe(f"{self._inbox}.*", self._on_answer)
         await self._on_connect()
 
     async def _close(self) -> None:
@@ -271,11 +276,11 @@ class Connection:
                 f"the bus is nats-server {found.major}.{found.minor}; at least {wanted} is needed"
             )
 
-    async def _on_answer(self, message: Msg) -> None:
+    async def _on_answer(self, message: Message) -> None:
         answer = self._waiting.get(message.subject.rpartition(".")[2])
         if answer is None or answer.done():
             return
-        if status(message) == "503":
+        if message.status == "503":
             answer.set_exception(NobodyListens("nobody answers on this subject now"))
         else:
             answer.set_result(message)
@@ -320,13 +325,6 @@ async def connect(
             with suppress(Unavailable):
                 await connection.flush(1.0)
             await connection._close()
-
-
-def status(message: Msg) -> str | None:
-    """The server's own status in a message, such as 503 where nobody listens."""
-    if message.data or not message.headers:
-        return None
-    return message.headers.get("Status")
 
 
 def translated(error: nats.errors.Error) -> Failure | Defect:

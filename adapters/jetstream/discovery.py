@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from nats.aio.msg import Msg
 
 from adapters.jetstream.connection import Callback, Connection
+from adapters.jetstream.message import Message
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class Discovery:
         }
 
     def _answering(self, content: Callable[[], dict[str, Any]]) -> Callback:
-        async def answer(message: Msg) -> None:
+        async def answer(message: Message) -> None:
             if message.reply:
                 await self._connection.publish(message.reply, msgspec.json.encode(content()))
 

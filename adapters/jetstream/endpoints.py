@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from msgspec import Struct
-from nats.aio.msg import Msg
 
 from adapters.jetstream.connection import Callback, Connection, Headers
 from adapters.jetstream.discovery import Discovery, EndpointStats, Identity
+from adapters.jetstream.message import Message
 from adapters.jetstream.reply import error_reply
 from domain.errors import (
     Defect,
@@ -136,7 +136,7 @@ class Endpoints:
     def _receiver(self, handler: Handler, stats: EndpointStats, tasks: TaskGroup) -> Callback:
         """Takes a message and returns at once: the library calls one at a time."""
 
-        async def receive(message: Msg) -> None:
+        async def receive(message: Message) -> None:
             size = len(message.data)
             if self._requests >= requests_max or self._bytes + size > requests_bytes_max:
                 error = Unavailable("too many requests at once", hint="try again in a moment")
@@ -149,12 +149,12 @@ class Endpoints:
 
         return receive
 
-    async def _answer(self, handler: Handler, stats: EndpointStats, message: Msg) -> None:
+    async def _answer(self, handler: Handler, stats: EndpointStats, message: Message) -> None:
         started = time.perf_counter_ns()
         refusal: HeadwaterError | None = Defect("the service failed on this request")
         body = b""
         try:
-            body = await handler(message.subject, message.data, dict(message.headers or {}))
+            body = await handler(message.subject, message.data, message.headers)
             refusal = None
         except HeadwaterError as error:
             refusal = error
@@ -173,7 +173,7 @@ class Endpoints:
             with anyio.CancelScope(shield=True):
                 await self._reply(message, *answer)
 
-    async def _reply(self, message: Msg, body: bytes, headers: Headers) -> None:
+    async def _reply(self, message: Message, body: bytes, headers: Headers) -> None:
         if not message.reply:
             return
         with suppress(Unavailable, Malformed):  # whoever asked is gone, or asked nonsense

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import anyio
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from adapters.jetstream.api import JetStreamApi, Refused
 from adapters.jetstream.connection import Connection
+from adapters.jetstream.message import Message
 from adapters.jetstream.publisher import event_of
 from adapters.jetstream.topology import Topology, ensure
 from domain.errors import Malformed, NotFound, Unavailable
@@ -135,10 +135,10 @@ class JetStreamFeed(EventFeed):
             operation = f"CONSUMER.DELETE.{self._topology.events}.{self._consumer}"
             await self._connection.publish(f"$JS.API.{operation}", b"")
 
-    async def _take(self, message: Msg) -> None:
+    async def _take(self, message: Message) -> None:
         self._heard = anyio.current_time()
         try:
-            event = event_of(message.headers or {}, message.data)
+            event = event_of(message.headers, message.data)
         except Malformed:  # a heartbeat, or a message of others
             return
         self._waiting.append(event)

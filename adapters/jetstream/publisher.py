@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from nats.aio.msg import Msg
-
 from adapters import telemetry
 from adapters.jetstream.api import (
     JetStreamApi,
@@ -16,6 +14,7 @@ from adapters.jetstream.api import (
     wrong_last,
 )
 from adapters.jetstream.connection import Connection, NobodyListens
+from adapters.jetstream.message import Message
 from adapters.jetstream.topology import Topology, ensure
 from commands.ports import Carried, EventPublisher
 from domain.errors import Conflict, Malformed, NotFound, Unavailable
@@ -79,7 +78,7 @@ class JetStreamPublisher(EventPublisher):
         return (await self._api.stream_state(stream)).last_seq
 
     async def _publish_part(self, events: Sequence[Recorded], epoch: str, sequence: int) -> int:
-        answers: list[asyncio.Future[Msg]] = []
+        answers: list[asyncio.Future[Message]] = []
         try:
             for offset, event in enumerate(events):
                 fence = {"Nats-Expected-Last-Sequence": str(sequence + offset)}

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 import msgspec
-from nats.aio.msg import Msg
 
 from adapters.jetstream.api import JetStreamApi, Stored, failure, full_for_subject, stored
-from adapters.jetstream.connection import Connection, NobodyListens, status
+from adapters.jetstream.connection import Connection, NobodyListens
+from adapters.jetstream.message import Message
 from adapters.jetstream.topology import Topology, consumer_name, ensure
 from commands.ports import Task, TaskDelivery, TaskQueue, TaskSource
 from domain.errors import TimedOut, Unavailable
@@ -223,7 +223,7 @@ class JetStreamTaskSource(TaskSource):
             reply=f"{self._inbox}.{self._pulls}",
         )
 
-    async def _take(self, message: Msg) -> None:
+    async def _take(self, message: Message) -> None:
         self._heard = anyio.current_time()
         if message.subject.startswith(self._inbox):
             self._take_status(message)
@@ -236,13 +236,20 @@ class JetStreamTaskSource(TaskSource):
             await self._connection.publish(message.reply, b"+TERM")
         else:
             self._waiting.append(JetStreamDelivery(self._connection, task, message.reply))
-            self._left_at_server = message.metadata.num_pending
+            self._left_at_server = _pending(message.reply)
         self._arrived.set()
 
-    def _take_status(self, message: Msg) -> None:
+    def _take_status(self, message: Message) -> None:
         """A heartbeat, or the end of a pull."""
-        if status(message) == "100" or message.subject != f"{self._inbox}.{self._pulls}":
+        if message.status == "100" or message.subject != f"{self._inbox}.{self._pulls}":
             return
-        self._is_missing = status(message) in {"409", "503"}
+        self._is_missing = message.status in {"409", "503"}
         self._expected = 0
         self._arrived.set()
+
+
+def _pending(reply: str) -> int:
+    """How many tasks the server has left, as the acknowledgement's subject says: last but for a
+    random token where the subject names a domain."""
+    words = reply.split(".")
+    return int(words[8] if len(words) == 9 else words[10])

@@ -4,10 +4,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from nats.aio.msg import Msg
 
 from adapters.jetstream.api import JetStreamApi
 from adapters.jetstream.connection import Connection
+from adapters.jetstream.message import Message
 from adapters.jetstream.publisher import JetStreamPublisher, event_of
 from adapters.jetstream.tasks import JetStreamTaskQueue, JetStreamTaskSource
 from adapters.jetstream.topology import Topology, ensure
@@ -74,9 +74,9 @@ async def test_the_window_drops_the_oldest(connection: Connection) -> None:
 
 
 async def test_a_message_says_everything(connection: Connection, other: Connection) -> None:
-    heard: list[Msg] = []
+    heard: list[Message] = []
 
-    async def hear(message: Msg) -> None:
+    async def hear(message: Message) -> None:
         heard.append(message)
 
     await other.subscribe("headwater.event.>", hear)
@@ -123,9 +123,9 @@ async def test_a_task_that_cannot_be_read_is_removed(connection: Connection) -> 
 
 async def test_a_task_is_json_for_everybody(connection: Connection, other: Connection) -> None:
     one = task("clean", attempt=3)
-    heard: list[Msg] = []
+    heard: list[Message] = []
 
-    async def hear(message: Msg) -> None:
+    async def hear(message: Message) -> None:
         heard.append(message)
 
     await other.subscribe("headwater.task.>", hear)

@@ -1,0 +1,42 @@
+"""One message of the bus, as it came."""
+
+from msgspec import Struct
+
+_version = "NATS/1.0"
+
+
+class Message(Struct, frozen=True, gc=False):
+    """What a subscription's callback is given."""
+
+    subject: str
+    reply: str
+    """Where an answer goes; empty where none is wanted."""
+    data: bytes
+    headers: dict[str, str]
+
+    @property
+    def status(self) -> str | None:
+        """The server's own word in place of a payload, such as 503 where nobody listens."""
+        return None if self.data else self.headers.get("Status")
+
+
+def message_of(subject: bytes, reply: bytes, data: bytes, head: bytes | None) -> Message:
+    """Raises `ValueError` for what cannot be read."""
+    return Message(subject.decode(), reply.decode(), data, headers_of(head) if head else {})
+
+
+def headers_of(head: bytes) -> dict[str, str]:
+    """The header lines behind the version, and a status beside it. Raises `ValueError`."""
+    first, *lines = head.decode().split("\r\n")
+    if not first.startswith(_version):
+        raise ValueError(f"not headers of NATS: {first[:40]!r}")
+    found: dict[str, str] = {}
+    if first != _version:
+        found["Status"] = first[len(_version) :].split(maxsplit=1)[0]
+    for line in lines:
+        if line:
+            key, colon, value = line.partition(":")
+            if not colon:
+                raise ValueError(f"not a header line of NATS: {line[:40]!r}")
+            found[key.strip()] = value.strip()
+    return found
