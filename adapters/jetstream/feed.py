@@ -34,23 +34,13 @@ retry_seconds = 0.1
 
 
 class JetStreamFeed(EventFeed):
-    """An ephemeral consumer of the whole events stream, from now on; `open` makes one.
+    """What one reader has not taken yet of the events that a consumer hears; `open` makes one."""
 
-    Made anew after every reconnect and wherever its heartbeat is missing, such as after the stream
-    was wiped. What came between is lost here: its reader's place is its own checkpoint.
-    """
-
-    def __init__(self, connection: Connection, topology: Topology) -> None:
-        self._connection = connection
-        self._api = JetStreamApi(connection)
-        self._topology = topology
+    def __init__(self, consumer: "_Consumer") -> None:
+        self._consumer = consumer
         self._waiting: deque[Recorded] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
-        self._subscription: Subscription | None = None
-        self._consumer = ""
-        self._generation = -1
-        self._heard = 0.0
         self.dropped = 0
         """Events that a slow reader did not get from here."""
 
@@ -60,14 +50,8 @@ class JetStreamFeed(EventFeed):
         cls, connection: Connection, topology: Topology
     ) -> AsyncIterator["JetStreamFeed"]:
         """A feed until the block ends; listening, if the bus is well."""
-        feed = cls(connection, topology)
-        await feed._join()
-        with connection.waking(feed._arrived.set):
-            try:
-                yield feed
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await feed._leave()
+        async with open_feeds(connection, topology, 1) as (feed,):
+            yield feed
 
     async def next(self, limit: int, seconds: float) -> Sequence[Recorded]:
         """As promised by the port."""
@@ -77,7 +61,7 @@ class JetStreamFeed(EventFeed):
             if left <= 0:
                 return ()
             self._arrived.clear()
-            joined = await self._join() if self._is_deaf() else True
+            joined = await self._consumer.join()
             pause = min(left, silence_seconds_max if joined else retry_seconds)
             with anyio.move_on_after(pause):
                 await self._arrived.wait()
@@ -85,13 +69,83 @@ class JetStreamFeed(EventFeed):
         self._bytes -= sum(len(event.state) for event in taken)
         return taken
 
+    def wake(self) -> None:
+        """Look at the connection again."""
+        self._arrived.set()
+
+    def take(self, event: Recorded) -> None:
+        """Hold an event for the reader."""
+        self._waiting.append(event)
+        self._bytes += len(event.state)
+        while len(self._waiting) > waiting_messages_max or self._bytes > waiting_bytes_max:
+            self._bytes -= len(self._waiting.popleft().state)
+            self.dropped += 1
+        self._arrived.set()
+
+
+@asynccontextmanager
+async def open_feeds(
+    connection: Connection, topology: Topology, count: int
+) -> AsyncIterator[Sequence[JetStreamFeed]]:
+    """Several readers of one consumer: each hears everything, and each message comes once."""
+    consumer = _Consumer(connection, topology)
+    feeds = [JetStreamFeed(consumer) for _ in range(count)]
+    consumer.readers = feeds
+    await consumer.join()
+    with connection.waking(consumer.wake):
+        try:
+            yield feeds
+        finally:
+            with anyio.CancelScope(shield=True):
+                await consumer.leave()
+
+
+class _Consumer:
+    """An ephemeral consumer of the whole events stream, from now on.
+
+    Made anew after every reconnect and wherever its heartbeat is missing, such as after the stream
+    was wiped. What came between is lost here: a reader's place is its own checkpoint.
+    """
+
+    def __init__(self, connection: Connection, topology: Topology) -> None:
+        self.readers: Sequence[JetStreamFeed] = ()
+        self._connection = connection
+        self._api = JetStreamApi(connection)
+        self._topology = topology
+        self._joining = asyncio.Lock()
+        self._subscription: Subscription | None = None
+        self._name = ""
+        self._generation = -1
+        self._heard = 0.0
+
+    def wake(self) -> None:
+        """Have every reader look at the connection again."""
+        for reader in self.readers:
+            reader.wake()
+
+    async def join(self) -> bool:
+        """Be there; False where that is not possible now."""
+        if not self._is_deaf():
+            return True
+        async with self._joining:
+            return not self._is_deaf() or await self._make()
+
+    async def leave(self) -> None:
+        """Hear nothing more."""
+        if self._subscription is None:
+            return
+        await self._connection.unsubscribe(self._subscription)
+        self._subscription = None
+        with suppress(Unavailable):
+            operation = f"CONSUMER.DELETE.{self._topology.events}.{self._name}"
+            await self._connection.publish(f"$JS.API.{operation}", b"")
+
     def _is_deaf(self) -> bool:
         silence = anyio.current_time() - self._heard
         return self._generation != self._connection.generation or silence > silence_seconds_max
 
-    async def _join(self) -> bool:
-        """Make the consumer; False where that is not possible now."""
-        await self._leave()
+    async def _make(self) -> bool:
+        await self.leave()
         generation = self._connection.generation
         if not self._connection.is_connected:
             return False
@@ -107,9 +161,9 @@ class JetStreamFeed(EventFeed):
 
     async def _create(self, inbox: str) -> None:
         stream = self._topology.events
-        self._consumer = inbox.rpartition(".")[2]
+        self._name = inbox.rpartition(".")[2]
         config = {
-            "name": self._consumer,
+            "name": self._name,
             "deliver_subject": inbox,
             "deliver_policy": "new",
             "ack_policy": "none",
@@ -121,19 +175,10 @@ class JetStreamFeed(EventFeed):
         }
         request = {"stream_name": stream, "config": config}
         try:
-            await self._api.call(f"CONSUMER.CREATE.{stream}.{self._consumer}", request)
+            await self._api.call(f"CONSUMER.CREATE.{stream}.{self._name}", request)
         except NotFound:
             await ensure(self._api, self._topology)
-            await self._api.call(f"CONSUMER.CREATE.{stream}.{self._consumer}", request)
-
-    async def _leave(self) -> None:
-        if self._subscription is None:
-            return
-        await self._connection.unsubscribe(self._subscription)
-        self._subscription = None
-        with suppress(Unavailable):
-            operation = f"CONSUMER.DELETE.{self._topology.events}.{self._consumer}"
-            await self._connection.publish(f"$JS.API.{operation}", b"")
+            await self._api.call(f"CONSUMER.CREATE.{stream}.{self._name}", request)
 
     async def _take(self, message: Message) -> None:
         self._heard = anyio.current_time()
@@ -141,9 +186,5 @@ class JetStreamFeed(EventFeed):
             event = event_of(message.headers, message.data)
         except Malformed:  # a heartbeat, or a message of others
             return
-        self._waiting.append(event)
-        self._bytes += len(event.state)
-        while len(self._waiting) > waiting_messages_max or self._bytes > waiting_bytes_max:
-            self._bytes -= len(self._waiting.popleft().state)
-            self.dropped += 1
-        self._arrived.set()
+        for reader in self.readers:
+            reader.take(event)

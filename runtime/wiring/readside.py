@@ -26,8 +26,8 @@ from runtime.session import Document
 StoredEvents = SqliteEventStore | MemoryEventStore
 """A store as the read side needs it: one log of all events, and single streams."""
 
-PROJECTIONS: Sequence[Projection] = (MONITORING, LINEAGE, DISPATCH)
-"""Every view there is."""
+PROJECTIONS: Sequence[Projection] = (DISPATCH, MONITORING, LINEAGE)
+"""Every view there is; first the one that work waits for."""
 
 
 class ReadSide(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from adapters.clock import SystemClock
 from adapters.eventstore.sqlite import SqliteEventStore
 from adapters.jetstream.connection import Connection, connect
 from adapters.jetstream.endpoints import Endpoint, Endpoints, ServiceIdentity
-from adapters.jetstream.feed import JetStreamFeed
+from adapters.jetstream.feed import open_feeds
 from adapters.jetstream.publisher import JetStreamPublisher
 from adapters.jetstream.server import NatsServer
 from adapters.jetstream.tasks import JetStreamTaskQueue, JetStreamTaskSource
@@ -227,16 +227,11 @@ async def _storage(
 async def _feeds(
     connection: Connection, topology: Topology
 ) -> AsyncIterator[Callable[[str], EventFeed]]:
-    """One feed for each view, by its name."""
-    async with AsyncExitStack() as stack:
-        feeds = {
-            projection.name: traced_feed(
-                projection.name,
-                await stack.enter_async_context(JetStreamFeed.open(connection, topology)),
-            )
-            for projection in PROJECTIONS
-        }
-        yield feeds.__getitem__
+    """A feed for each view, by its name, all from one consumer."""
+    names = [projection.name for projection in PROJECTIONS]
+    async with open_feeds(connection, topology, len(names)) as feeds:
+        by_name = {name: traced_feed(name, feed) for name, feed in zip(names, feeds, strict=True)}
+        yield by_name.__getitem__
 
 
 def _relay(ground: _Ground, connection: Connection) -> RelayPart:
