@@ -18,6 +18,7 @@ from typing import Self
 from uuid import UUID
 
 import anyio
+import msgspec
 from eventsourcing.persistence import Notification, StoredEvent
 from msgspec import Struct
 
@@ -35,7 +36,12 @@ group_events_max = 5_000
 """Events in one transaction, as long as one caller's events are not more: bounds memory and the
 time that a caller waits for others."""
 
+statement_rows_max = 199
+"""Events in one INSERT: some builds of SQLite bind no more than 999 values."""
+
 Outcome = Sequence[Position] | Failure
+
+_versions = msgspec.json.Decoder(dict[str, int])
 
 
 class Append(Struct, frozen=True, eq=False):
@@ -218,44 +224,58 @@ def _copy(error: Unavailable) -> Unavailable:
 
 
 def _insert_group(connection: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
+    # Few statements, whatever the size of the group: around each one this thread gives up the
+    # interpreter, and waits for it behind a busy event loop.
     with transaction(connection):
         # Nobody else writes from here on, so that what is checked stays true until the commit, and
         # a conflict is found before anything of it is written: the others are not touched.
-        versions: dict[str, int] = {}
-        position = _select_last_given(connection)
-        outcomes: list[Outcome] = []
-        rows: list[Row] = []
-        for append in group:
-            name = append.stream.id.hex
-            current = versions.get(name)
-            if current is None:
-                current = _select_version(connection, name)
-            if current != append.expected:
-                versions[name] = current
-                outcomes.append(Conflict(str(append.stream), append.expected))
-                continue
-            versions[name] = current + len(append.events)
-            first = position + 1
-            for event in append.events:
-                position += 1
-                rows.append((position, name, event.originator_version, event.topic, event.state))
-            outcomes.append(range(first, position + 1))
-        connection.executemany("INSERT INTO stored_events VALUES (?, ?, ?, ?, ?)", rows)
+        last_given, versions = _select_places(connection, group)
+        outcomes, rows = _placed(group, last_given, versions)
+        for start in range(0, len(rows), statement_rows_max):
+            part = rows[start : start + statement_rows_max]
+            connection.execute(_insert_sql(len(part)), [value for row in part for value in row])
     return outcomes
 
 
-def _select_last_given(connection: sqlite3.Connection) -> int:
-    row = connection.execute(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'"
-    ).fetchone()
-    return int(row[0]) if row else 0
+def _placed(
+    group: Sequence[Append], position: Position, versions: dict[str, int]
+) -> tuple[list[Outcome], list[Row]]:
+    """What becomes of each append of a group, and the rows to be written."""
+    outcomes: list[Outcome] = []
+    rows: list[Row] = []
+    for append in group:
+        name = append.stream.id.hex
+        if versions[name] != append.expected:
+            outcomes.append(Conflict(str(append.stream), append.expected))
+            continue
+        versions[name] += len(append.events)
+        first = position + 1
+        for event in append.events:
+            position += 1
+            rows.append((position, name, event.originator_version, event.topic, event.state))
+        outcomes.append(range(first, position + 1))
+    return outcomes, rows
 
 
-def _select_version(connection: sqlite3.Connection, name: str) -> int:
-    (version,) = connection.execute(
-        "SELECT max(originator_version) FROM stored_events WHERE originator_id = ?", (name,)
-    ).fetchone()
-    return int(version or 0)
+_SELECT_PLACES = """
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0),
+       json_group_object(value, coalesce((SELECT max(originator_version) FROM stored_events
+                                          WHERE originator_id = value), 0))
+FROM json_each(?)
+"""
+
+
+def _select_places(
+    connection: sqlite3.Connection, group: Sequence[Append]
+) -> tuple[Position, dict[str, int]]:
+    """The position given last, and the version of each stream of a group, by its name."""
+    names = msgspec.json.encode(list({append.stream.id.hex for append in group}))
+    position, versions = connection.execute(_SELECT_PLACES, (names.decode(),)).fetchone()
+    return int(position), _versions.decode(versions)
+
+
+def _insert_sql(rows: int) -> str:
+    return f"INSERT INTO stored_events VALUES {', '.join(['(?, ?, ?, ?, ?)'] * rows)}"  # noqa: S608  # marks only
 
 
 def _select_stream(
