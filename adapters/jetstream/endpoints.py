@@ -1,12 +1,13 @@
 """Answers to requests, many at a time, as a NATS micro service."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import anyio
-from anyio.abc import TaskGroup, TaskStatus
+from anyio.abc import TaskStatus
 from msgspec import Struct
 
 from adapters.jetstream.connection import Callback, Connection, Headers
@@ -85,8 +86,7 @@ class Endpoints:
         ]
         self._discovery = Discovery(connection, self._identity, self._stats, is_healthy)
         self._stopping = anyio.Event()
-        self._idle = anyio.Event()
-        self._requests = 0
+        self._answering: set[asyncio.Task[None]] = set()
         self._bytes = 0
 
     @property
@@ -97,14 +97,15 @@ class Endpoints:
     @property
     def requests(self) -> int:
         """Requests being answered now."""
-        return self._requests
+        return len(self._answering)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until `stop` is called and what was taken is answered; ready when started.
 
         Raises `Unavailable` where it cannot start, and defects of handlers.
         """
-        async with anyio.create_task_group() as answering:
+        # The loop's own task group: this is done for every request, at half the price of anyio's.
+        async with asyncio.TaskGroup() as answering:
             subscriptions = [
                 await self._connection.subscribe(
                     one.subject, self._receiver(one.handler, stats, answering), queue_group
@@ -121,31 +122,33 @@ class Endpoints:
                 with anyio.CancelScope(shield=True):
                     await self._connection.drain(subscriptions)
             await self._drain()
-            answering.cancel_scope.cancel()
+            for task in self._answering:
+                task.cancel()
 
     def stop(self) -> None:
         """Take no more requests; `run` returns when those taken are answered. Twice is fine."""
         self._stopping.set()
 
     async def _drain(self) -> None:
-        with anyio.move_on_after(drain_seconds_max):
-            while self._requests:
-                self._idle = anyio.Event()
-                await self._idle.wait()
+        if self._answering:
+            await asyncio.wait(self._answering, timeout=drain_seconds_max)
 
-    def _receiver(self, handler: Handler, stats: EndpointStats, tasks: TaskGroup) -> Callback:
-        """Takes a message and returns at once: the library calls one at a time."""
+    def _receiver(
+        self, handler: Handler, stats: EndpointStats, answering: asyncio.TaskGroup
+    ) -> Callback:
+        """Takes a message and returns at once."""
 
         async def receive(message: Message) -> None:
             size = len(message.data)
-            if self._requests >= requests_max or self._bytes + size > requests_bytes_max:
+            if len(self._answering) >= requests_max or self._bytes + size > requests_bytes_max:
                 error = Unavailable("too many requests at once", hint="try again in a moment")
                 stats.count(0, error.message)
                 await self._reply(message, *error_reply(error))
                 return
-            self._requests += 1
             self._bytes += size
-            tasks.start_soon(self._answer, handler, stats, message)
+            task = answering.create_task(self._answer(handler, stats, message))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
 
         return receive
 
@@ -160,20 +163,17 @@ class Endpoints:
             refusal = error
         except RecursionError:
             refusal = Malformed("the payload is nested too deeply")
-        except anyio.get_cancelled_exc_class():
+        except asyncio.CancelledError:
             refusal = Unavailable("the service is stopping", hint="try again in a moment")
             raise
         finally:
-            self._requests -= 1
             self._bytes -= len(message.data)
-            self._idle.set()
             told = None if refusal is None else str(refusal)
             stats.count(time.perf_counter_ns() - started, told)
-            answer = (body, {}) if refusal is None else error_reply(refusal)
-            with anyio.CancelScope(shield=True):
-                await self._reply(message, *answer)
+            # A task that is cancelled here is cancelled once: the reply still goes out.
+            await self._reply(message, *((body, None) if refusal is None else error_reply(refusal)))
 
-    async def _reply(self, message: Message, body: bytes, headers: Headers) -> None:
+    async def _reply(self, message: Message, body: bytes, headers: Headers | None) -> None:
         if not message.reply:
             return
         with suppress(Unavailable, Malformed):  # whoever asked is gone, or asked nonsense

@@ -1,7 +1,7 @@
 """What answers on the bus: commands to the dispatcher, queries to the views."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -29,31 +29,29 @@ Answer = Callable[[dict[str, Any]], Awaitable[Document]]
 
 
 class Visits:
-    """Who is asking for something right now."""
+    """Who is asking for something right now: a block around each request."""
 
     def __init__(self) -> None:
         self.open = 0
         """Requests that are being answered."""
         self.first = anyio.Event()
         """Set once anybody has asked anything."""
-        self._last = anyio.current_time()
+        self._last = time.monotonic()
 
     @property
     def quiet(self) -> float:
         """Seconds since the last request began or ended."""
-        return anyio.current_time() - self._last
+        return time.monotonic() - self._last
 
-    @contextmanager
-    def visit(self) -> Iterator[None]:
-        """Around a request."""
+    def __enter__(self) -> None:
+        if not self.first.is_set():
+            self.first.set()
         self.open += 1
-        self.first.set()
-        self._last = anyio.current_time()
-        try:
-            yield
-        finally:
-            self.open -= 1
-            self._last = anyio.current_time()
+        self._last = time.monotonic()
+
+    def __exit__(self, *_raised: object) -> None:
+        self.open -= 1
+        self._last = time.monotonic()
 
 
 class _Lease(Struct, forbid_unknown_fields=True):
@@ -85,7 +83,7 @@ def command_endpoints(
     async def answer(subject: str, payload: bytes, headers: dict[str, str]) -> bytes:
         command = subject.removeprefix(prefix)
         parent = headers.get("traceparent")
-        with visits.visit(), telemetry.command(command, subject, parent=parent) as span:
+        with visits, telemetry.command(command, subject, parent=parent) as span:
             context = CommandContext(
                 principal=_principal(headers), traceparent=span.traceparent or parent
             )
@@ -111,7 +109,7 @@ def query_endpoints(views: ReadSide, topology: Topology, visits: Visits) -> Sequ
 
     async def answer(subject: str, payload: bytes, _headers: dict[str, str]) -> bytes:
         name, arguments = subject.removeprefix(prefix), _arguments(payload)
-        with visits.visit():
+        with visits:
             ask = special.get(name)
             found = await (ask(arguments) if ask else views.queries.answer(name, arguments))
             return msgspec.json.encode(found)
