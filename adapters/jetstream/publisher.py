@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+import msgspec
+
 from adapters import telemetry
 from adapters.jetstream.api import (
     JetStreamApi,
@@ -133,14 +135,15 @@ def event_headers(event: Recorded, epoch: str) -> dict[str, str]:
         "Headwater-Epoch": epoch,
         "Headwater-Position": str(event.position),
         "Headwater-Previous": str(event.previous),
-        "Headwater-Event-Id": str(event.event_id),
+        "Headwater-Event-Id": msgspec.to_builtins(event.event_id),
         "Headwater-Stream": str(event.stream),
         "Headwater-Version": str(event.version),
         "Headwater-Tag": event.tag,
     }
-    traceparent = read_state(event.state).traceparent
-    if traceparent:
-        headers["traceparent"] = traceparent
+    if b'"traceparent":' in event.state:  # most have none, and reading costs more than looking
+        traceparent = read_state(event.state).traceparent
+        if traceparent:
+            headers["traceparent"] = traceparent
     return headers
 
 
