@@ -28,8 +28,8 @@ def told(
             return _registered(events[0])
         case "run.start" | "run.retry":
             return {"run": str(stream.id)}
-        case "run.claim" if isinstance(events[0], StepStarted):
-            work = _work(stream, origin, events[0], state)
+        case "run.claim" | "run.report" if isinstance(events[-1], StepStarted):
+            work = _work(stream, origin, events[-1], state)
             return {"work": msgspec.to_builtins(work)}
         case _:
             return {}

@@ -93,6 +93,8 @@ class ReportPayload(Payload, frozen=True, kw_only=True):
     attempt: int
     lease: int
     outcome: Succeeded | Failed
+    take: str = ""
+    """The worker's name, where it wants to go on at once with a step that this one makes ready."""
 
 
 PAYLOADS: Mapping[str, type[Payload]] = {

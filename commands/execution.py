@@ -33,7 +33,7 @@ _DECIDERS: Mapping[str, Decider[Any, Any, Any]] = {"pipeline": PIPELINE, "run": 
 _BEGINNINGS = frozenset({"run.start", "run.retry"})
 """Commands that begin a stream."""
 
-_TOLD_FROM_HISTORY = frozenset({"pipeline.register", "run.claim"})
+_TOLD_FROM_HISTORY = frozenset({"pipeline.register", "run.claim", "run.report"})
 """Commands whose reply tells more than ids."""
 
 

@@ -60,12 +60,13 @@ class RunHandlers:
         return await self._streams.execute(request.command(run_stream(payload.run), decision))
 
     async def report(self, request: Request, payload: ReportPayload) -> Reply:
-        """Tell what came of a lease."""
+        """Tell what came of a lease; the reply carries the next work where some is taken."""
         decision = ReportStep(
             step=payload.step,
             attempt=payload.attempt,
             lease=payload.lease,
             outcome=payload.outcome,
+            take=payload.take,
         )
         return await self._streams.execute(request.command(run_stream(payload.run), decision))
 

@@ -178,6 +178,8 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
             for event in _success(run, command, command.outcome):
                 decision.emit(event)
             _go_on(decision)
+            if command.take:
+                _give(decision, run.plan.steps[run.plan.index[command.step]].engine, command.take)
         case Failed():
             _fail(decision, command.step, step, command.outcome, at)
     return tuple(decision.events)
@@ -195,6 +197,16 @@ def _success(run: Running, command: ReportStep, outcome: Succeeded) -> Iterator[
     parts = in_parts(outcome.edges)
     for number, edges in enumerate(parts, 1):
         yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)
+
+
+def _give(decision: _Decision, engine: str, worker: str) -> None:
+    """Start the first step that has just become ready, for a worker that asks for one."""
+    for event in decision.events:
+        if isinstance(event, StepScheduled) and event.engine == engine:
+            decision.emit(
+                StepStarted(step=event.step, attempt=event.attempt, lease=1, worker=worker)
+            )
+            return
 
 
 def _fail(decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime) -> None:

@@ -64,6 +64,8 @@ class ReportStep(Struct, frozen=True, kw_only=True):
     attempt: int
     lease: int
     outcome: Succeeded | Failed
+    take: str = ""
+    """The worker, where it wants to go on with a step that this one makes ready."""
 
 
 class CancelRun(Struct, frozen=True, kw_only=True):

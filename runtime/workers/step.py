@@ -5,8 +5,9 @@ than the last one. So tasks may come twice, late or not at all, and workers may 
 step taking effect twice.
 
     task ─► claim ─► run in a child, heartbeat beside it ─► report ─► finish
-              ▲            │
-              └─ child lost┘
+              ▲         ▲  │                                 │
+              └─ child ─┼──┘                                 │
+                 lost   └── a step that it made ready ◄──────┘
 """
 
 from collections.abc import Mapping
@@ -69,9 +70,11 @@ class StepPorts(Struct, frozen=True, kw_only=True):
 class _Job:
     """One attempt of a step in this worker's hands, with every delivery of its task."""
 
-    def __init__(self, delivery: TaskDelivery) -> None:
-        self.task: Task = delivery.task
-        self.deliveries = [delivery]
+    def __init__(self, task: Task, *deliveries: TaskDelivery) -> None:
+        self.task = task
+        self.deliveries = list(deliveries)
+        self.given: tuple[UUID, StepWork] | None = None
+        """Work whose lease is held already, and the command that gave it."""
         self.nudge = anyio.Event()
         self.is_settled = False
         """Nothing is to be handed back: done, or in another worker's hands."""
@@ -121,6 +124,10 @@ class _Job:
 _Key = tuple[UUID, str, int]
 
 
+def _key(task: Task) -> _Key:
+    return (task.run, task.step, task.attempt)
+
+
 class StepPart(Part):
     """A step worker. Several of them, anywhere, share the queue."""
 
@@ -132,6 +139,8 @@ class StepPart(Part):
         self._jobs: dict[_Key, _Job] = {}
         self._freed = anyio.Event()
         self._definitions: dict[str, Definition] = {}
+        self._crew: tuple[TaskGroup, Signals] | None = None
+        """What jobs run in, while this part lives."""
 
     @property
     def name(self) -> str:
@@ -152,12 +161,13 @@ class StepPart(Part):
     async def run(self, signals: Signals) -> None:
         """Take tasks until draining, then end what was begun."""
         async with anyio.create_task_group() as tasks:
+            self._crew = (tasks, signals)
             signals.ready()
             while not signals.is_draining:
                 with signals.interruptible():
-                    await self._take(tasks, signals)
+                    await self._take(signals)
 
-    async def _take(self, tasks: TaskGroup, signals: Signals) -> None:
+    async def _take(self, signals: Signals) -> None:
         while len(self._jobs) >= self._limits.steps_max:
             self._freed = anyio.Event()
             await self._freed.wait()
@@ -172,14 +182,21 @@ class StepPart(Part):
             return
         signals.ready()
         for delivery in deliveries:
-            key = (delivery.task.run, delivery.task.step, delivery.task.attempt)
-            if key in self._jobs:
-                # The queue thinks that this worker is lost. It is not: both are held and finished.
-                self._jobs[key].deliveries.append(delivery)
-                self._jobs[key].nudge.set()
-                continue
-            job = self._jobs[key] = _Job(delivery)
-            tasks.start_soon(signals.guard, f"step {key[1]} of {key[0]}", lambda j=job: self._do(j))
+            known = self._jobs.get(_key(delivery.task))
+            if known is None:
+                self._begin(_Job(delivery.task, delivery))
+            else:
+                # The queue thinks that this worker is lost, or the step came without a task. All
+                # deliveries are held and finished.
+                known.deliveries.append(delivery)
+                known.nudge.set()
+
+    def _begin(self, job: _Job) -> None:
+        if self._crew is not None:
+            tasks, signals = self._crew
+            self._jobs[_key(job.task)] = job
+            name = f"step {job.task.step} of {job.task.run}"
+            tasks.start_soon(signals.guard, name, lambda: self._do(job))
 
     async def _do(self, job: _Job) -> None:
         task = job.task
@@ -189,7 +206,7 @@ class StepPart(Part):
                 span.set(telemetry.WORKER, self._worker)
                 await self._carry_out(job, span)
         finally:
-            del self._jobs[(task.run, task.step, task.attempt)]
+            del self._jobs[_key(task)]
             self._freed.set()
             if not job.is_settled:
                 with anyio.move_on_after(1, shield=True):
@@ -198,8 +215,8 @@ class StepPart(Part):
     async def _carry_out(self, job: _Job, span: telemetry.Span) -> None:
         """Claim and work, again where the child is lost; the run ends what loses too many."""
         for _ in range(leases_max + 1):
-            claim_id = self._ports.clock.new_id()
-            work = await self._claim(job, claim_id, span.traceparent)
+            cause, work = job.given or await self._claim(job, span.traceparent)
+            job.given = None
             if work is None:
                 return
             span.set(telemetry.LEASE, work.lease)
@@ -207,13 +224,14 @@ class StepPart(Part):
             if definition is None:
                 return
             work = msgspec.structs.replace(work, traceparent=span.traceparent)
-            if await self._attend(job, work, definition, claim_id):
+            if await self._attend(job, work, definition, cause):
                 return
         await job.give_back(self._limits.resend_seconds_max)
 
-    async def _claim(self, job: _Job, claim_id: UUID, traceparent: str | None) -> StepWork | None:
-        """The work, or None where there is nothing to do here; the task is settled then."""
-        task = job.task
+    async def _claim(self, job: _Job, traceparent: str | None) -> tuple[UUID, StepWork | None]:
+        """The claim and its work, or None where there is nothing to do here; the task is settled
+        then."""
+        task, claim_id = job.task, self._ports.clock.new_id()
         payload = {
             "run": task.run,
             "step": task.step,
@@ -228,16 +246,16 @@ class StepPart(Part):
                 reply = await self._ports.sender.send("run.claim", payload, context)
             except Rejection:
                 await job.finish()
-                return None
+                return claim_id, None
             except (Unavailable, TimedOut):
                 await self._ports.clock.sleep(self._limits.resend_seconds_min)
                 continue
             if "work" in reply:
-                return msgspec.convert(reply["work"], StepWork)
+                return claim_id, msgspec.convert(reply["work"], StepWork)
             await job.finish()
-            return None
+            return claim_id, None
         await job.give_back(self._limits.resend_seconds_max)
-        return None
+        return claim_id, None
 
     async def _definition(self, job: _Job, work: StepWork) -> Definition | None:
         known = self._definitions.get(work.bundle)
@@ -253,9 +271,7 @@ class StepPart(Part):
             del self._definitions[next(iter(self._definitions))]
         return found
 
-    async def _attend(
-        self, job: _Job, work: StepWork, definition: Definition, claim_id: UUID
-    ) -> bool:
+    async def _attend(self, job: _Job, work: StepWork, definition: Definition, cause: UUID) -> bool:
         """Work and report under a heartbeat; False where the child was lost."""
         job.begin()
         outcome: Succeeded | Failed | None = None
@@ -267,7 +283,7 @@ class StepPart(Part):
                 outcome = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
             if outcome is not None and not job.is_lost:
                 with job.report_scope:
-                    await self._report(job, work, outcome, claim_id)
+                    await self._report(job, work, outcome, cause)
             beside.cancel_scope.cancel()
         return job.is_lost or outcome is not None
 
@@ -290,7 +306,7 @@ class StepPart(Part):
                 job.cancel()
 
     async def _report(
-        self, job: _Job, work: StepWork, outcome: Succeeded | Failed, claim_id: UUID
+        self, job: _Job, work: StepWork, outcome: Succeeded | Failed, cause: UUID
     ) -> None:
         """Tell the outcome, until it is known to be stored or to count no more."""
         pause = self._limits.resend_seconds_min
@@ -298,11 +314,13 @@ class StepPart(Part):
             context = CommandContext(
                 principal=self._context.principal,
                 traceparent=span.traceparent,
-                causation_id=claim_id,
+                causation_id=cause,
             )
+            take = self._taker()
             while True:
+                told = _told(work, outcome, take)
                 try:
-                    await self._ports.sender.send("run.report", _told(work, outcome), context)
+                    reply = await self._ports.sender.send("run.report", told, context)
                 except (Unavailable, TimedOut):
                     await self._ports.clock.sleep(pause)
                     pause = min(2 * pause, self._limits.resend_seconds_max)
@@ -313,12 +331,29 @@ class StepPart(Part):
                         return
                     outcome = _untellable(rejection)
                 else:
+                    if "work" in reply:
+                        self._go_on(job, told["command_id"], reply["work"])
                     await job.finish()
                     return
 
+    def _taker(self) -> str:
+        """Who takes a step that becomes ready; nobody while this worker is being stopped."""
+        is_staying = self._crew is not None and not self._crew[1].is_draining
+        return self._worker if is_staying else ""
 
-def _told(work: StepWork, outcome: Succeeded | Failed) -> Mapping[str, Any]:
+    def _go_on(self, job: _Job, cause: UUID, given: Any) -> None:
+        """Begin the work that came with a report's reply, in the place of what is done."""
+        work = msgspec.convert(given, StepWork)
+        task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
+        if _key(task) not in self._jobs:  # the task has come meanwhile where the reply came late
+            following = _Job(task)
+            following.given = (cause, work)
+            self._begin(following)
+
+
+def _told(work: StepWork, outcome: Succeeded | Failed, take: str) -> Mapping[str, Any]:
     return {
+        "take": take,
         "run": work.run,
         "step": work.step,
         "attempt": work.attempt,

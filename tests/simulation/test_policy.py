@@ -9,7 +9,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from commands.dispatch import DispatchPolicy, full_round_seconds
+from commands.dispatch import DispatchPolicy, full_round_seconds, taken_seconds
 from commands.ports import OpenStep, OpenSteps, Task, TaskQueue
 from domain.errors import Unavailable
 from runtime.supervisor import open_supervisor
@@ -131,3 +131,23 @@ async def test_many_open_steps_are_read_page_by_page() -> None:
         part.wake()
         await anyio.sleep(0.1)
         assert len(set(queue.put)) == 1200
+
+
+async def test_a_step_that_was_taken_is_put_only_if_it_takes_long() -> None:
+    async with open_policy() as (steps, queue, part):
+        steps.steps = [open_step("short", in_work=True), open_step("long", in_work=True)]
+        part.wake()
+        await anyio.sleep(taken_seconds - 0.1)
+        steps.steps.pop(0)
+        part.wake()
+        assert queue.put == []
+        await anyio.sleep(0.2)
+        assert queue.put == ["long"]
+
+
+async def test_after_a_start_all_that_is_in_work_is_put_at_once() -> None:
+    steps, queue, clock = ListSteps(), ListQueue(), VirtualClock(0)
+    steps.steps = [open_step("a", in_work=True)]
+    async with open_supervisor() as supervisor:
+        await supervisor.start(PolicyPart(DispatchPolicy(steps, queue, clock), clock))
+        assert queue.put == ["a"]

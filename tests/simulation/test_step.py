@@ -1,33 +1,17 @@
 """Step workers on virtual time, without faults but those of the test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
 import pytest
-from msgspec import Struct
 from trio.testing import MockClock
 
-from adapters.memory.bus import MemoryBus
-from commands.dispatcher import DirectSender
-from commands.ports import (
-    CommandContext,
-    CommandSender,
-    Task,
-    TaskDelivery,
-    TaskSource,
-)
-from commands.steps.ports import ChildLost, StepRunner, StepWork
-from domain.errors import TimedOut, Unavailable
-from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from commands.steps.ports import ChildLost, StepWork
+from domain.run.commands import Succeeded
 from domain.run.events import StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
-from runtime.workers import StepPart, StepPorts
-from tests.commands.stage import Stage, open_stage
-from tests.simulation.chance import VirtualClock
+from tests.commands.stage import open_stage
+from tests.simulation.shop import ScriptedRunner, Shop, at_once, long, never, open_shop
 
 pytestmark = pytest.mark.anyio
 
@@ -36,125 +20,6 @@ pytestmark = pytest.mark.anyio
 def anyio_backend() -> tuple[str, dict[str, object]]:
     """Time jumps as soon as everybody waits."""
     return "trio", {"clock": MockClock(autojump_threshold=0)}
-
-
-Life = Callable[[StepWork], Awaitable[Succeeded | Failed]]
-
-
-async def at_once(work: StepWork) -> Succeeded:
-    """No work."""
-    return Succeeded(outcome=StepOutcome())
-
-
-async def never(work: StepWork) -> Succeeded:
-    """Endless work."""
-    await anyio.sleep_forever()
-    raise AssertionError
-
-
-async def long(work: StepWork) -> Succeeded:
-    """Longer than a task is lent for."""
-    await anyio.sleep(60)
-    return Succeeded(outcome=StepOutcome())
-
-
-class ScriptedRunner(StepRunner):
-    """Works as the test has written, the last way again and again."""
-
-    def __init__(self, *lives: Life) -> None:
-        self._lives = list(lives)
-        self.works: list[StepWork] = []
-        self.cancelled = 0
-
-    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
-        self.works.append(work)
-        life = self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
-        try:
-            return await life(work)
-        except anyio.get_cancelled_exc_class():
-            self.cancelled += 1
-            raise
-
-
-class ShakySender(CommandSender):
-    """Loses what the test says, before or after it was carried out."""
-
-    def __init__(self, inner: CommandSender) -> None:
-        self._inner = inner
-        self.lose_before: list[str] = []
-        self.lose_after: list[str] = []
-        self.sent: list[str] = []
-
-    async def send(
-        self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext
-    ) -> Mapping[str, Any]:
-        self.sent.append(command)
-        if command in self.lose_before:
-            self.lose_before.remove(command)
-            raise Unavailable("nobody answers")
-        reply = await self._inner.send(command, payload, context)
-        if command in self.lose_after:
-            self.lose_after.remove(command)
-            raise TimedOut("no answer in time")
-        return reply
-
-
-class ShakySource(TaskSource):
-    """A source that is away as often as the test says."""
-
-    def __init__(self, inner: TaskSource) -> None:
-        self._inner = inner
-        self.refusals = 0
-
-    async def next(self, limit: int, seconds: float) -> Sequence[TaskDelivery]:
-        if self.refusals:
-            self.refusals -= 1
-            raise Unavailable("the bus does not answer")
-        return await self._inner.next(limit, seconds)
-
-
-class Shop:
-    """A write side, a queue, and one worker with a scripted runner."""
-
-    def __init__(self, stage: Stage, runner: ScriptedRunner) -> None:
-        self.clock = VirtualClock(0)
-        self.stage = stage
-        self.runner = runner
-        self.bus = MemoryBus(self.clock)
-        self.sender = ShakySender(DirectSender(stage.dispatcher))
-        self.source = ShakySource(self.bus.source())
-        ports = StepPorts(
-            source=self.source,
-            sender=self.sender,
-            leases=stage.lookup,
-            definitions=stage.lookup,
-            runner=runner,
-            clock=self.clock,
-        )
-        self.part = StepPart("w1", ports)
-
-    async def put(self, run: str, step: str = "a", attempt: int = 1) -> None:
-        """A task into the queue."""
-        await self.bus.queue().ensure(Task(run=UUID(run), step=step, attempt=attempt))
-
-    async def is_queue_empty(self) -> bool:
-        """Whether nobody would get a task any more, however long it waits."""
-        return not await self.bus.source().next(9, 60)
-
-    async def tags(self, run: str) -> list[str]:
-        """What has happened in a run, without its beginning."""
-        return [one.tag for one in await self.stage.history(f"run/{run}")][3:]
-
-
-@asynccontextmanager
-async def open_shop(*lives: Life, drain: float = 1000.0) -> AsyncIterator[Shop]:
-    """A shop whose worker is at work until the end of the block."""
-    async with open_stage() as stage:
-        shop = Shop(stage, ScriptedRunner(*lives))
-        async with open_supervisor(SupervisorLimits(drain_seconds_max=drain)) as supervisor:
-            await supervisor.start(shop.part)
-            yield shop
-        assert supervisor.crashes == ()
 
 
 async def test_claim_work_report_finish() -> None:
@@ -168,6 +33,50 @@ async def test_claim_work_report_finish() -> None:
             "run.completed.v1",
         ]
         assert await shop.is_queue_empty()
+
+
+async def test_what_a_report_makes_ready_is_worked_on_without_a_task() -> None:
+    async with open_shop(at_once) as shop:
+        run = await shop.stage.started("a", "b: a", "c: b")
+        await shop.put(run)
+        await anyio.sleep(1)
+        assert [(work.step, work.lease) for work in shop.runner.works] == [
+            ("a", 1),
+            ("b", 1),
+            ("c", 1),
+        ]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+        assert shop.sender.sent == ["run.claim", "run.report", "run.report", "run.report"]
+
+
+async def test_taken_work_survives_an_answer_that_is_lost() -> None:
+    async with open_shop(at_once) as shop:
+        shop.sender.lose_after = ["run.report"]
+        run = await shop.stage.started("a", "b: a")
+        await shop.put(run)
+        await anyio.sleep(1)
+        assert [work.step for work in shop.runner.works] == ["a", "b"]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_a_task_that_comes_for_taken_work_is_held_beside_it() -> None:
+    async with open_shop(at_once, long) as shop:
+        run = await shop.stage.started("a", "b: a")
+        await shop.put(run)
+        await anyio.sleep(5)
+        await shop.put(run, step="b")
+        await anyio.sleep(70)
+        assert [(work.step, work.lease) for work in shop.runner.works] == [("a", 1), ("b", 1)]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+        assert await shop.is_queue_empty()
+
+
+async def test_a_worker_that_is_stopped_takes_nothing_more() -> None:
+    async with open_shop(long) as shop:
+        run = await shop.stage.started("a", "b: a")
+        await shop.put(run)
+        await anyio.sleep(5)
+    assert [work.step for work in shop.runner.works] == ["a"]
 
 
 async def test_a_task_that_is_no_longer_open_is_dropped() -> None:

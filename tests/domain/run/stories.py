@@ -30,9 +30,12 @@ HICCUP = StepError(code="source_changed", message="the file changed", retryable=
 Run = Given[RunState, RunCommand, RunEvent]
 
 
-def step(id_: str, *inputs: str, kind: str = "transform", attempts: int = 1) -> PlannedStep:
+def step(
+    id_: str, *inputs: str, kind: str = "transform", attempts: int = 1, engine: str = "duckdb"
+) -> PlannedStep:
     """A step of a plan; backoff 1, 2, 4 … seconds where it has several attempts."""
-    return PlannedStep(id=id_, kind=kind, inputs=inputs, retry=RetryPolicy(attempts=attempts))
+    retry = RetryPolicy(attempts=attempts)
+    return PlannedStep(id=id_, kind=kind, inputs=inputs, retry=retry, engine=engine)
 
 
 def start(*plan: PlannedStep, parallel: int = 64, reused: Sequence[ReusedStep] = ()) -> StartRun:
@@ -62,14 +65,19 @@ def outcome(id_: str) -> StepOutcome:
 
 
 def success(
-    id_: str, attempt: int = 1, lease: int = 1, edges: tuple[ColumnEdge, ...] = ()
+    id_: str,
+    attempt: int = 1,
+    lease: int = 1,
+    edges: tuple[ColumnEdge, ...] = (),
+    take: str = "",
 ) -> ReportStep:
-    """The step's work is done."""
+    """The step's work is done; its worker may ask for more."""
     return ReportStep(
         step=id_,
         attempt=attempt,
         lease=lease,
         outcome=Succeeded(outcome=outcome(id_), edges=edges, log=f"{id_}.log"),
+        take=take,
     )
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from domain.limits import leases_max
 from domain.run.aggregate import RUN
@@ -17,6 +18,7 @@ from domain.run.events import (
 )
 from tests.domain.run.stories import (
     HICCUP,
+    cancel,
     claim,
     failure,
     outcome,
@@ -161,3 +163,42 @@ def test_a_finished_run_takes_no_work() -> None:
 def test_a_run_that_never_started_takes_no_work() -> None:
     Given(RUN).when(claim("a")).rejected("run_not_found")
     Given(RUN).when(success("a")).rejected("lease_lost")
+
+
+def test_a_report_can_take_a_step_that_it_makes_ready() -> None:
+    run = run_after(start(step("a"), step("b", "a"), step("c", "a")), claim("a"))
+    run.when(success("a", take="worker:ada")).then(
+        DataProcessed(step="a", attempt=1, lease=1, outcome=outcome("a"), log="a.log"),
+        StepScheduled(step="b", attempt=1),
+        StepScheduled(step="c", attempt=1),
+        StepStarted(step="b", attempt=1, lease=1, worker="worker:ada"),
+    )
+
+
+def test_what_is_taken_counts_like_what_is_claimed() -> None:
+    run = run_after(start(step("a"), step("b", "a")), claim("a"), success("a", take="worker:ada"))
+    run.when(claim("b", worker="worker:bob")).then(
+        StepStarted(step="b", attempt=1, lease=2, worker="worker:bob")
+    )
+    assert isinstance(run.when(success("b", take="worker:ada")).events[-1], RunCompleted)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        (start(step("a"), step("b"), step("c", "a", "b")), claim("a"), claim("b")),
+        (start(step("a"), step("b", "a", engine="spark")), claim("a")),
+        (start(step("a"), step("b", "a")), claim("a"), cancel()),
+        (start(step("a")), claim("a")),
+    ],
+    ids=["nothing is ready", "another engine", "the run is being cancelled", "it was the last"],
+)
+def test_nothing_is_taken_where_nothing_is_there_to_take(history: tuple[RunCommand, ...]) -> None:
+    events = run_after(*history).when(success("a", take="worker:ada")).events
+    assert not any(isinstance(event, StepStarted) for event in events)
+
+
+def test_a_failure_takes_nothing() -> None:
+    run = run_after(start(step("a"), step("b", "a"), step("c")), claim("a"))
+    report = replace(failure("a"), take="worker:ada")
+    assert not any(isinstance(event, StepStarted) for event in run.when(report).events)
