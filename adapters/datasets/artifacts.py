@@ -80,19 +80,22 @@ class FileArtifacts(Artifacts):
         with io_translated(str(path)):
             write_synced(temporary, msgspec.json.encode(kept))
             try:
-                self._link(temporary, path, key)
+                first = self._link(temporary, path, key)
             finally:
                 os.unlink(temporary)
             sync_folder(self._keys)
-        return self.find(key) or kept
+        return first or kept
 
-    def _link(self, temporary: Path, path: Path, key: str) -> None:
+    def _link(self, temporary: Path, path: Path, key: str) -> Kept | None:
+        """Name the outcome; returns the one that was named before."""
         try:
             os.link(temporary, path)
         except FileExistsError:
-            if self.find(key) is None:
-                os.replace(temporary, path)
-                os.link(path, temporary)
+            if (first := self.find(key)) is not None:
+                return first
+            os.replace(temporary, path)
+            os.link(path, temporary)
+        return None
 
     def _place(self, fingerprint: str) -> Path:
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"

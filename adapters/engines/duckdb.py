@@ -70,12 +70,6 @@ class DuckEngines(Engines):
         if self._spare is None:
             self._spare = self._opener.submit(self._connect)
 
-    def close(self) -> None:
-        """Give the spare instance up."""
-        if self._spare is not None:
-            self._spare.result().close()
-            self._spare = None
-
     @contextmanager
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
         connection = self._taken()
@@ -88,27 +82,33 @@ class DuckEngines(Engines):
                     )
             yield DuckEngine(connection)
         finally:
-            connection.close()
+            # Closing takes as long as a small step's whole work, and nobody needs to wait for it.
+            self._opener.submit(connection.close)
 
     def _taken(self) -> duckdb.DuckDBPyConnection:
         spare, self._spare = self._spare, None
         return self._connect() if spare is None else spare.result()
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(":memory:", config={"threads": self._threads})
-
-    def _confine(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-        allowed = ", ".join(literal(path) for path in dict.fromkeys(files))
+        connection = duckdb.connect(":memory:", config={"threads": self._threads})
         connection.execute(
             f"""
-            set memory_limit = '{self.memory_bytes // 1024}KiB';
             set temp_directory = {literal(self._spill_folder)};
             set timezone = 'UTC';
             set preserve_insertion_order = true;
             set enable_progress_bar = false;
             set python_enable_replacements = false;
             set autoload_known_extensions = false;
-            set autoinstall_known_extensions = false;
+            set autoinstall_known_extensions = false
+            """
+        )
+        return connection
+
+    def _confine(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
+        allowed = ", ".join(literal(path) for path in dict.fromkeys(files))
+        connection.execute(
+            f"""
+            set memory_limit = '{self.memory_bytes // 1024}KiB';
             set allowed_paths = [{allowed}];
             set enable_external_access = false;
             set lock_configuration = true

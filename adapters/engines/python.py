@@ -109,7 +109,9 @@ def _arguments(
     params: Mapping[str, ParamValue],
 ) -> dict[str, object]:
     signature = inspect.signature(callee)
-    arguments: dict[str, object] = {name: pq.read_table(path) for name, path in inputs.items()}
+    arguments: dict[str, object] = {
+        name: pq.ParquetFile(path).read() for name, path in inputs.items()
+    }
     if "params" in signature.parameters and "params" not in arguments:
         arguments["params"] = dict(params)
     try:
