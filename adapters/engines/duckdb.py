@@ -70,6 +70,13 @@ class DuckEngines(Engines):
         if self._spare is None:
             self._spare = self._opener.submit(self._connect)
 
+    def close(self) -> None:
+        """Give the spare instance up; return when every instance is closed."""
+        if self._spare is not None:
+            self._spare.result().close()
+            self._spare = None
+        self._opener.shutdown()
+
     @contextmanager
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
         connection = self._taken()
