@@ -2,7 +2,8 @@
 
 The bundle's modules are laid out once as files, `bundles/<hash>/…`, so that tracebacks show lines.
 A process that has imported one bundle's modules never works for another one, so there is no stale
-code and no clash between two projects' `steps.py`.
+code and no clash between two projects' `steps.py`; `adapters.engines.bundle` keeps them apart from
+our own modules and from libraries of the same names.
 """
 
 import importlib
@@ -13,12 +14,13 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from uuid import uuid4
+from types import ModuleType, TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.disk import io_translated
+from adapters.engines import bundle
 from commands.steps.ports import Functions, StepBroken, broken
 from domain.pipeline.names import did_you_mean
 from domain.run.events import ParamValue
@@ -45,9 +47,11 @@ class BundleFunctions(Functions):
         params: Mapping[str, ParamValue],
         target: str,
     ) -> None:
-        self._lay_out()
+        with io_translated(str(self._folder)):
+            bundle.lay_out(self._folder, self._files)
         try:
-            callee = _found(function)
+            module = bundle.load(function.partition(":")[0], self._folder, self._files)
+            callee = _found(function, module)
             arguments = _arguments(function, callee, inputs, params)
             result = callee(**arguments)
             _write(function, result, target)
@@ -61,34 +65,9 @@ class BundleFunctions(Functions):
             sys.stdout.flush()
             sys.stderr.flush()
 
-    def _lay_out(self) -> None:
-        with io_translated(str(self._folder)):
-            if not self._folder.is_dir():
-                _make_bundle(self._folder, self._files)
-        if str(self._folder) not in sys.path:
-            sys.path.insert(0, str(self._folder))
-            importlib.invalidate_caches()
 
-
-def _make_bundle(folder: Path, files: Mapping[str, str]) -> None:
-    draft = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    for path, text in files.items():
-        place = (draft / path).resolve()
-        if not place.is_relative_to(draft.resolve()):
-            raise broken("path_outside", f"{path} leads outside its bundle", where=path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-    draft.mkdir(parents=True, exist_ok=True)
-    try:
-        os.rename(draft, folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-
-
-def _found(function: str) -> Callable[..., object]:
+def _found(function: str, module: ModuleType) -> Callable[..., object]:
     module_name, _, name = function.partition(":")
-    module = importlib.import_module(module_name)
     callee = getattr(module, name, None)
     if not callable(callee):
         known = [each for each, value in vars(module).items() if inspect.isfunction(value)]
@@ -167,9 +146,8 @@ def _article(type_name: str) -> str:
 
 
 def _raised(error: Exception, folder: Path) -> StepBroken:
-    """The report of an exception; its traceback, without our own frame, goes to the log."""
-    trace = error.__traceback__.tb_next if error.__traceback__ else None
-    traceback.print_exception(type(error), error, trace)
+    """The report of an exception; its traceback, without our own frames, goes to the log."""
+    traceback.print_exception(type(error), error, _without_ours(error.__traceback__))
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = ""
     for frame in traceback.extract_tb(error.__traceback__):
@@ -178,3 +156,19 @@ def _raised(error: Exception, folder: Path) -> StepBroken:
     return broken(
         "python_error", message[:2000], where=where, hint="the traceback is in the step's log"
     )
+
+
+_OURS = frozenset({__file__, bundle.__file__, importlib.__file__})
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """The frames of the user's code and of what it has called."""
+    frames = []
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file not in _OURS and not file.startswith("<frozen importlib"):
+            frames.append(trace)
+        trace = trace.tb_next
+    for frame, following in zip(frames, [*frames[1:], None], strict=True):
+        frame.tb_next = following
+    return frames[0] if frames else None

@@ -77,6 +77,27 @@ async def test_a_child_with_python_of_one_bundle_never_runs_anothers(project: Pr
         assert len(pool.pids) == 1
 
 
+CLASHING = ("adapters", "commands", "domain", "json", "runtime", "sqlglot")
+
+
+async def test_modules_named_like_ours_are_the_step_s_own_and_disturb_nobody(
+    project: Project,
+) -> None:
+    imports = "".join(f"from {name} import same\n" for name in CLASHING)
+    same = "def same(raw):\n    return raw\n"
+    project.files = {"steps.py": f"{imports}\ndef twice(raw):\n    return same(same(raw))\n"}
+    project.files |= {f"{name}.py": same for name in CLASHING}
+    definition = project.definition()
+    async with ChildPool.open(project.options(size=1)) as pool:
+        await ingest(pool, project, definition)
+        (child,) = pool.pids
+        done = await pool.run(project.work("twice", definition), definition)
+        assert isinstance(done, Succeeded), done
+        # What the child loads only now is ours again.
+        assert await pool.bind(project.plain(), project.files, str(project.root))
+        assert pool.pids == (child,)
+
+
 async def test_an_exception_is_reported_with_its_traceback_in_the_log(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
