@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from domain.catalog import CATALOG, Catalog
 from domain.envelope import EventEnvelope, Metadata
@@ -94,6 +95,13 @@ def read_state(state: bytes) -> StoredState:
         return _decoder.decode(state)
     except msgspec.MsgspecError as error:
         raise Malformed(f"a stored event cannot be read: {error}") from error
+
+
+def upcast_state(tag: str, state: bytes, catalog: Catalog = CATALOG) -> tuple[str, bytes]:
+    """Tag and JSON of a stored event as it would be stored today. Raises `Malformed`."""
+    stored = read_state(state)
+    data = catalog.decode(tag, stored.data)
+    return catalog.tag_of(data), _encoder.encode(replace(stored, data=Raw(catalog.encode(data))))
 
 
 def from_record(record: Recorded, catalog: Catalog = CATALOG) -> EventEnvelope[Any]:

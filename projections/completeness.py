@@ -6,6 +6,7 @@ from domain.ids import Position
 from projections.limits import log_events_max
 from projections.ports import Checkpoint, EventLog, ReadModels
 from projections.projection import Projection, beginning, checkpoint_behind
+from projections.stretch import up_to
 
 
 class Completeness(Struct, frozen=True, kw_only=True):
@@ -48,8 +49,7 @@ async def _count(log: EventLog, position: Position) -> Checkpoint:
     """The checkpoint that a view at `position` should have, without folding."""
     place = beginning(log)
     while place.position < position:
-        records = await log.read(place.position, log_events_max)
-        passed = [record for record in records if record.position <= position]
+        passed = up_to(await log.stretch(place.position, log_events_max), position)
         if not passed:
             break
         place = checkpoint_behind(place, passed)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from domain.envelope import EventEnvelope
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded
+from projections.stretch import Stretch
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -87,6 +88,13 @@ class EventLog(Protocol):
 
     async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
         """At most `limit` events behind `after`, in order."""
+        ...
+
+    async def stretch(self, after: Position, limit: int) -> Stretch:
+        """The same events for folding: as columns, up to where one is missing.
+
+        Raises `Malformed` where one of them has no id that can be read.
+        """
         ...
 
     async def head(self) -> Position:

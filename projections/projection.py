@@ -1,6 +1,8 @@
 """From events to rows: what a view is, and how a batch of events is folded into it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate, repeat
+from operator import mul
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -11,9 +13,10 @@ from msgspec.structs import replace
 from domain.catalog import CATALOG, Catalog
 from domain.errors import Defect, HeadwaterError, Malformed
 from domain.ids import Position
-from domain.record import Recorded, from_record, to_state
+from domain.record import upcast_state
 from projections.changeset import ChangeSet
 from projections.ports import Change, Checkpoint, EventLog, Row, Table
+from projections.stretch import Stretch, part_of
 
 E = TypeVar("E")
 
@@ -52,7 +55,7 @@ class Handler(Struct, Generic[E], frozen=True):
 
 # Handlers of one view take different events; each is typed where it is made.
 AnyHandler = Handler[Any]
-_Reader = tuple[msgspec.json.Decoder[Stored[Any]], Callable[[Fact[Any]], Sequence[Change]]]
+_Reader = tuple[Callable[[bytes], Stored[Any]], Callable[[Fact[Any]], Sequence[Change]]]
 
 
 class Projection:
@@ -79,7 +82,7 @@ class Projection:
         tags = {catalog.kind_of(tag): tag for tag in catalog.tags}
         self._readers: dict[str, _Reader] = {
             tags[handler.event]: (
-                msgspec.json.Decoder(Stored[handler.shape or handler.event]),  # type: ignore[misc]  # a class at run time
+                msgspec.json.Decoder(Stored[handler.shape or handler.event]).decode,  # type: ignore[misc]  # a class at run time
                 handler.changes,
             )
             for handler in handlers
@@ -96,45 +99,45 @@ class Projection:
         stream = self._streams.get(table)
         return stream(row) if stream else None
 
-    def project(self, record: Recorded) -> Sequence[Change]:
+    def project(self, position: Position, stream: str, tag: str, state: bytes) -> Sequence[Change]:
         """What an event changes. Raises `Malformed` for one that cannot be read."""
-        reader = self._readers.get(record.tag)
+        reader = self._readers.get(tag)
         if reader is None:
-            if record.tag in self._unwanted:
+            if tag in self._unwanted:
                 return ()
-            record = _upcast(record, self._catalog)
-            reader = self._readers.get(record.tag)
+            tag, state = upcast_state(tag, state, self._catalog)
+            reader = self._readers.get(tag)
             if reader is None:
                 return ()
-        decoder, changes = reader
+        decode, changes = reader
         try:
-            stored = decoder.decode(record.state)
-            # to_builtins writes a UUID as text four times as fast as str.
-            id_: str = msgspec.to_builtins(record.stream.id)
-            return changes(Fact(record.position, id_, stored.data, stored))
+            stored = decode(state)
+            return changes(Fact(position, stream, stored.data, stored))
         except msgspec.MsgspecError as error:
-            raise Malformed(f"a stored {record.tag} cannot be read: {error}") from error
-
-
-def _upcast(record: Recorded, catalog: Catalog) -> Recorded:
-    """The record as it would be stored today. Raises `Malformed`."""
-    envelope = from_record(record, catalog)
-    return replace(record, tag=catalog.tag_of(envelope.data), state=to_state(envelope, catalog))
+            raise Malformed(f"a stored {tag} cannot be read: {error}") from error
 
 
 _PRIME = (1 << 127) - 1
 _FACTOR = 0x5851F42D4C957F2D14057B7EF767814F
 
 
-def digest_after(digest: str, ids: Iterable[UUID]) -> str:
+_POWERS = tuple(accumulate(repeat(_FACTOR, 256), lambda a, b: a * b % _PRIME, initial=1))
+_SUMS = tuple(accumulate(_POWERS, initial=0))
+
+
+def digest_after(digest: str, ids: Sequence[int]) -> str:
     """Go on with a running hash: a polynomial over the ids of all events in order.
 
     It tells a missing, doubled, changed or exchanged event at little cost, whatever the batches
     were. It is no protection against somebody who wants to deceive.
     """
     value = int(digest or "0", 16)
-    for id_ in ids:
-        value = (value * _FACTOR + id_.int + 1) % _PRIME
+    step = len(_POWERS) - 1
+    for start in range(0, len(ids), step):
+        part = ids[start : start + step]
+        # For each id, value = (value * _FACTOR + id + 1) % _PRIME, in one sum with one remainder.
+        terms = sum(map(mul, reversed(part), _POWERS)) + _SUMS[len(part)]
+        value = (value * _POWERS[len(part)] + terms) % _PRIME
     return f"{value:032x}"
 
 
@@ -151,55 +154,53 @@ class Fold:
         self.checkpoint = start
         """Behind the last event that was taken."""
 
-    def add(self, records: Sequence[Recorded]) -> HeadwaterError | None:
+    def add(self, stretch: Stretch) -> HeadwaterError | None:
         """Take events in order, up to the first that cannot be taken; returns why it cannot.
 
         The reasons are `Malformed` for a gap before it or bytes that cannot be read, and
         `Defect` where the view's own code fails.
         """
-        taken, position = 0, self.checkpoint.position
-        problem: HeadwaterError | None = None
+        if stretch and stretch.previous != self.checkpoint.position:
+            return _gap(stretch, self.checkpoint.position)
+        taken, problem = self._take(stretch)
+        if taken:
+            self.checkpoint = checkpoint_behind(self.checkpoint, part_of(stretch, taken))
+        return problem
+
+    def _take(self, stretch: Stretch) -> tuple[int, HeadwaterError | None]:
+        """How many events were taken, and why not all."""
         project, add = self._projection.project, self._changes.add
-        for record in records:
-            if record.previous != position:
-                problem = _gap(record, position)
-                break
+        events = zip(stretch.positions, stretch.streams, stretch.tags, stretch.states, strict=True)
+        for taken, event in enumerate(events):
             try:
-                changes = project(record)
+                changes = project(*event)
             except HeadwaterError as error:
-                problem = error
-                break
+                return taken, error
             except _BUGS as error:
-                problem = _bug(self._projection, error)
-                break
+                return taken, _bug(self._projection, error)
             if changes:
                 add(changes)
-            position = record.position
-            taken += 1
-        if taken:
-            self.checkpoint = checkpoint_behind(self.checkpoint, records[:taken])
-        return problem
+        return len(stretch), None
 
     def drain(self) -> list[Change]:
         """The merged changes since the last drain."""
         return self._changes.drain()
 
 
-def checkpoint_behind(before: Checkpoint, records: Sequence[Recorded]) -> Checkpoint:
-    """The checkpoint after the events behind `before`."""
-    last = records[-1]
+def checkpoint_behind(before: Checkpoint, stretch: Stretch) -> Checkpoint:
+    """The checkpoint after the events behind `before`, of which there is at least one."""
     return replace(
         before,
-        position=last.position,
-        event_id=last.event_id,
-        events=before.events + len(records),
-        digest=digest_after(before.digest, (record.event_id for record in records)),
+        position=stretch.positions[-1],
+        event_id=UUID(int=stretch.event_ids[-1]),
+        events=before.events + len(stretch),
+        digest=digest_after(before.digest, stretch.event_ids),
     )
 
 
-def _gap(record: Recorded, position: Position) -> Malformed:
+def _gap(stretch: Stretch, position: Position) -> Malformed:
     return Malformed(
-        f"the event before position {record.position} is at {record.previous}, "
+        f"the event before position {stretch.positions[0]} is at {stretch.previous}, "
         f"but the view is at {position}",
         hint="an event is missing from the store; `headwater doctor` looks into it",
     )

@@ -19,6 +19,7 @@ from domain.ids import Position
 from projections.limits import beside_events_max, differences_max, swap_attempts_max
 from projections.ports import Checkpoint, Difference, EventLog, ReadModels, Row, Shadow
 from projections.projection import Fold, Projection, beginning
+from projections.stretch import up_to
 
 Swap = Literal["never", "if_different", "always"]
 
@@ -115,8 +116,7 @@ async def fold_to(
 ) -> Checkpoint:
     """Fold events behind `start` up to `position`, or to the log's end if that comes before."""
     while start.position < position:
-        records = await log.read(start.position, beside_events_max)
-        wanted = [record for record in records if record.position <= position]
+        wanted = up_to(await log.stretch(start.position, beside_events_max), position)
         if not wanted:
             break
         fold = Fold(projection, start)

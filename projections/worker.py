@@ -10,6 +10,7 @@ from domain.record import Recorded
 from projections.limits import backstop_seconds, feed_events_max, log_events_max
 from projections.ports import Checkpoint, EventFeed, EventLog, Progress, ReadModels, Ticker
 from projections.projection import Fold, Projection, beginning
+from projections.stretch import Stretch, part_of, stretch_of
 
 
 class ProjectionPorts(Struct, frozen=True, kw_only=True):
@@ -22,11 +23,11 @@ class ProjectionPorts(Struct, frozen=True, kw_only=True):
     ticker: Ticker
 
 
-Applied = Callable[[Position, Sequence[Recorded]], None]
-"""Told after each batch that is committed: the new position, and the events of the batch."""
+Applied = Callable[[Stretch], None]
+"""Told the events of each batch once they are committed."""
 
 
-def _nothing(position: Position, records: Sequence[Recorded]) -> None:
+def _nothing(stretch: Stretch) -> None:
     """Nobody wants to be told."""
 
 
@@ -94,7 +95,7 @@ class ProjectionWorker:
         before = self._checkpoint.events
         joined, is_whole = _join(self.position, records)
         if joined:
-            await self._apply(joined, self._on_applied)
+            await self._apply(stretch_of(joined), self._on_applied)
         now = self._ports.ticker.monotonic()
         if not is_whole or now - self._looked >= backstop_seconds:
             self._looked = now
@@ -119,20 +120,20 @@ class ProjectionWorker:
         limit = log_events_max
         while self._halted is None:
             try:
-                records = await self._ports.log.read(self.position, limit)
+                stretch = await self._ports.log.stretch(self.position, limit)
             except Malformed as error:
                 # Nearer and nearer to the event that cannot be read, applying all before it.
                 if limit == 1:
                     self._halt(error)
                 limit = max(limit // 2, 1)
                 continue
-            if not records:
+            if not stretch:
                 return
-            await self._apply(records, on_applied)
+            await self._apply(stretch, on_applied)
 
-    async def _apply(self, records: Sequence[Recorded], on_applied: Applied) -> None:
+    async def _apply(self, stretch: Stretch, on_applied: Applied) -> None:
         fold = Fold(self._projection, self._checkpoint)
-        problem = fold.add(records)
+        problem = fold.add(stretch)
         count = fold.checkpoint.events - self._checkpoint.events
         if count:
             try:
@@ -144,7 +145,7 @@ class ProjectionWorker:
                 return
             self._checkpoint = fold.checkpoint
             self._announce()
-            on_applied(self.position, records[:count])
+            on_applied(part_of(stretch, count))
         if problem is not None:
             self._halt(problem)
 

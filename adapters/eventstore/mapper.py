@@ -5,6 +5,7 @@ program that has the library reads the table with its stock recorder.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,13 @@ from domain.envelope import EventEnvelope
 from domain.errors import Malformed
 from domain.ids import Category, StreamId
 from domain.record import Recorded, bounded_state, from_record, read_state
+from projections.stretch import Stretch
 
 Row = tuple[int, str, int, str, bytes]
 """rowid, originator_id, originator_version, topic, state"""
+
+NarrowRow = tuple[int, str, str, bytes]
+"""rowid, originator_id, topic, state"""
 
 _encoder = msgspec.json.Encoder()
 _ids = msgspec.json.Decoder(list[UUID])
@@ -95,7 +100,7 @@ def category_of(tag: str) -> Category:
 def records_of(rows: Sequence[Row], previous: int) -> list[Recorded]:
     """Rows in order of position as records, the first one behind `previous`. Raises `Malformed`.
 
-    Built for refolding millions of events: nothing is decoded but ids, and those in one go.
+    Nothing is decoded but ids, and those in one go.
     """
     event_ids = _event_ids([row[4] for row in rows])
     names = list(dict.fromkeys(row[1] for row in rows))
@@ -121,21 +126,52 @@ def records_of(rows: Sequence[Row], previous: int) -> list[Recorded]:
     return records
 
 
+def stretch_from(rows: Sequence[NarrowRow], previous: int) -> Stretch:
+    """Rows in order of position, the first one behind `previous`. Raises `Malformed`.
+
+    Built for refolding millions of events: what is done to one is done here to whole columns.
+    """
+    positions, names, tags, states = zip(*rows, strict=True) if rows else ((), (), (), ())
+    known = list(dict.fromkeys(names))
+    texts: dict[str, str] = dict(zip(known, msgspec.to_builtins(_uuids(known)), strict=True))
+    return Stretch(
+        previous=previous,
+        positions=positions,
+        event_ids=_event_numbers(states),
+        streams=[texts[name] for name in names],
+        tags=tags,
+        states=states,
+    )
+
+
 def event_id_of(state: bytes) -> UUID:
     """The id of a stored event. Raises `Malformed`."""
     return _event_ids((state,))[0]
 
 
 def _event_ids(states: Sequence[bytes]) -> list[UUID]:
-    # The id is the first field of the JSON that we write. JSON that others have written in
-    # another order is read in full.
-    if all(state.startswith(_id_head) for state in states):
+    if _are_ours(states):
         joined = b'","'.join([state[_id_start:_id_end] for state in states])
         try:
             return _ids.decode(b'["' + joined + b'"]')
         except msgspec.MsgspecError:
             pass
     return [read_state(state).event_id for state in states]
+
+
+def _event_numbers(states: Sequence[bytes]) -> list[int]:
+    if _are_ours(states):
+        try:
+            return [int(state[_id_start:_id_end].replace(b"-", b""), 16) for state in states]
+        except ValueError:
+            pass
+    return [read_state(state).event_id.int for state in states]
+
+
+def _are_ours(states: Iterable[bytes]) -> bool:
+    # The id is the first field of the JSON that we write. JSON that others have written in
+    # another order is read in full.
+    return all(map(bytes.startswith, states, repeat(_id_head)))
 
 
 def _uuids(texts: Iterable[str]) -> list[UUID]:

@@ -23,7 +23,14 @@ from eventsourcing.persistence import Notification, StoredEvent
 from msgspec import Struct
 
 from adapters.eventstore.connection import Connection, connected, prepare, transaction
-from adapters.eventstore.mapper import EnvelopeMapper, Mapped, Row, event_id_of, records_of
+from adapters.eventstore.mapper import (
+    EnvelopeMapper,
+    Mapped,
+    Row,
+    event_id_of,
+    records_of,
+    stretch_from,
+)
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
 from domain.envelope import check_places
@@ -31,6 +38,7 @@ from domain.errors import Conflict, Failure, Unavailable
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded
 from projections.ports import EventLog as ReadEventLog
+from projections.stretch import Stretch
 
 group_events_max = 5_000
 """Events in one transaction, as long as one caller's events are not more: bounds memory and the
@@ -146,6 +154,10 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
     async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
         """All streams' events behind `after`, undecoded; positions become visible in order."""
         return await self._reading.run(partial(_select_records, after=after, limit=limit))
+
+    async def stretch(self, after: Position, limit: int) -> Stretch:
+        """The same events as columns."""
+        return await self._reading.run(partial(_select_stretch, after=after, limit=limit))
 
     async def head(self) -> Position:
         """Position of the newest event."""
@@ -294,12 +306,23 @@ def _select_records(connection: sqlite3.Connection, after: Position, limit: int)
         " WHERE rowid > ? ORDER BY rowid LIMIT ?",
         (after, limit),
     ).fetchall()
-    if not rows:
-        return []
+    return records_of(rows, _select_previous(connection, rows[0][0])) if rows else []
+
+
+def _select_stretch(connection: sqlite3.Connection, after: Position, limit: int) -> Stretch:
+    rows = connection.execute(
+        "SELECT rowid, originator_id, topic, state FROM stored_events"
+        " WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (after, limit),
+    ).fetchall()
+    return stretch_from(rows, _select_previous(connection, rows[0][0]) if rows else after)
+
+
+def _select_previous(connection: sqlite3.Connection, position: Position) -> int:
     (previous,) = connection.execute(
-        "SELECT max(rowid) FROM stored_events WHERE rowid < ?", (rows[0][0],)
+        "SELECT max(rowid) FROM stored_events WHERE rowid < ?", (position,)
     ).fetchone()
-    return records_of(rows, int(previous or 0))
+    return int(previous or 0)
 
 
 def _select_head(connection: sqlite3.Connection) -> int:

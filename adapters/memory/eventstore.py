@@ -13,6 +13,7 @@ from domain.errors import Conflict
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded, bounded_state, from_record
 from projections.ports import EventLog as ReadEventLog
+from projections.stretch import Stretch, stretch_of
 
 
 class MemoryEventStore(EventStore, EventLog, ReadEventLog):
@@ -74,6 +75,10 @@ class MemoryEventStore(EventStore, EventLog, ReadEventLog):
         """All streams' events behind `after`, undecoded."""
         await checkpoint()
         return self._records[after : after + limit]
+
+    async def stretch(self, after: Position, limit: int) -> Stretch:
+        """The same as columns."""
+        return stretch_of(await self.read(after, limit))
 
     async def head(self) -> Position:
         """Position of the newest event."""

@@ -29,9 +29,8 @@ from commands.dispatch import DispatchPolicy
 from commands.dispatcher import DirectSender
 from commands.outbox import OutboxRelay
 from commands.ports import Clock, OpenSteps
-from domain.ids import Position
-from domain.record import Recorded
 from projections.ports import EventFeed
+from projections.stretch import Stretch
 from projections.worker import Applied
 from runtime.datadir import Held
 from runtime.health import health_of
@@ -259,11 +258,11 @@ def _step_worker(ground: _Ground, write_side: WriteSide, source: JetStreamTaskSo
 def _on_dispatch(policy: PolicyPart, worker: StepPart) -> Applied:
     """Whoever gives out steps hears of each change; whoever works on them of requests to stop."""
 
-    def applied(_position: Position, records: Sequence[Recorded]) -> None:
+    def applied(stretch: Stretch) -> None:
         policy.wake()
-        for record in records:
-            if record.tag == "run.cancel_requested.v1":
-                worker.nudge(record.stream.id)
+        for stream, tag in zip(stretch.streams, stretch.tags, strict=True):
+            if tag == "run.cancel_requested.v1":
+                worker.nudge(UUID(stream))
 
     return applied
 

@@ -8,6 +8,7 @@ from domain.ids import Position
 from domain.record import Recorded
 from projections.ports import EventFeed, EventLog, ReadModels
 from projections.projection import Projection
+from projections.stretch import Stretch, stretch_of
 from projections.worker import ProjectionPorts, ProjectionWorker
 
 STORE = UUID(int=1)
@@ -31,6 +32,9 @@ class ListLog(EventLog):
         while first > 0 and self.records[first - 1].position > after:
             first -= 1
         return self.records[first : first + limit]
+
+    async def stretch(self, after: Position, limit: int) -> Stretch:
+        return stretch_of(await self.read(after, limit))
 
     async def head(self) -> Position:
         return self.records[-1].position if self.records else 0
@@ -85,7 +89,7 @@ class Stage:
         return ProjectionWorker(
             self.projection,
             ports,
-            lambda _, records: self.applied.extend(r.position for r in records),
+            lambda stretch: self.applied.extend(stretch.positions),
         )
 
     def carry(self, *records: Recorded) -> None:

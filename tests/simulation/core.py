@@ -76,7 +76,7 @@ class Core:
                 progress=ViewProgress(),
                 ticker=lasting.clock,
             )
-            worker = ProjectionWorker(projection, ports, lambda _position, _records: policy.wake())
+            worker = ProjectionWorker(projection, ports, lambda _stretch: policy.wake())
             await self.supervisor.start(ProjectionPart(worker))
         relay = OutboxRelay(lasting.store, lasting.bus.publisher(), lasting.clock)
         self.supervisor.spawn(
