@@ -72,13 +72,13 @@ class Way:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
-        from runtime.wiring.sessions import open_offline
-
         taken = await self._take("read")
         if isinstance(taken, Holder):
             async with self.joined(taken) as session:
                 yield session
             return
+        from runtime.wiring.offline import open_offline  # a client needs none of it
+
         with closing(taken):
             async with open_offline(self.settings, taken) as session:
                 yield session
@@ -86,13 +86,13 @@ class Way:
     @asynccontextmanager
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
-        from runtime.wiring.sessions import connect_client
-
         taken = await self._take("run")
         if isinstance(taken, Holder):
             async with self.joined(taken) as session:
                 yield Serving(session)
             return
+        from runtime.wiring.client import connect_client
+
         with ExitStack() as winding_up:
             async with hosted(console, self.settings, taken) as service:
                 async with connect_client(self.settings, self.datadir) as session:
@@ -118,7 +118,7 @@ class Way:
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
             )
         await self._ready(holder)
-        from runtime.wiring.sessions import connect_client
+        from runtime.wiring.client import connect_client
 
         async with connect_client(self.settings, self.datadir) as session:
             yield session
