@@ -141,7 +141,8 @@ class Server:
         return self._known[request.work.bundle]
 
     def _bench(self, work: StepWork, known: Known) -> Workbench:
-        roots = self._roots or (work.root,)
+        # Its root was one of the roots when the definition was taken: it stays one for it.
+        roots = (*self._roots, work.root)
         return Workbench(
             engines=self._engines,
             artifacts=self._artifacts,

@@ -103,6 +103,8 @@ class Sourced(Struct, frozen=True, kw_only=True):
     """Setting → `default`, `--nats`, `HEADWATER_NATS`, `headwater.toml [service]` …"""
     project: Path | None = None
     """The headwater.toml that was read."""
+    home: Path
+    """The project's folder; without a headwater.toml the pipeline file's own, or the current."""
     pipelines: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     """HEADWATER_* variables that set nothing."""
@@ -141,7 +143,12 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -
     for name in names():
         sources.setdefault(name, "default")
     return Sourced(
-        settings=settings, sources=sources, project=project, pipelines=pipelines, unknown=unknown
+        settings=settings,
+        sources=sources,
+        project=project,
+        home=project.parent if project else start.absolute(),
+        pipelines=pipelines,
+        unknown=unknown,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 from anyio import to_thread
+from msgspec.structs import replace
 
 from domain.errors import NotFound, TimedOut, Unavailable
 from runtime.cli.console import Console
@@ -55,7 +56,10 @@ class Way:
             given[name.strip()] = value.strip()
         self.flags = given
         self.sourced: Sourced = load(given, os.environ, near or Path.cwd())
-        self.settings = self.sourced.settings
+        declared = self.sourced.settings
+        # Wherever the data lies and whoever is where: a pipeline may work in its own project.
+        roots = dict.fromkeys((*declared.roots, str(self.sourced.home)))
+        self.settings = replace(declared, roots=tuple(roots))
         self.datadir = DataDir(self.settings.data)
 
     @asynccontextmanager
@@ -172,7 +176,8 @@ async def hosted(console: Console, settings: Settings, held: Held) -> AsyncItera
 async def start_behind(way: Way) -> Holder:
     """A service in the background that ends when there is nothing left to do."""
     way.datadir.make()
-    flags = [f"--set={name}={value}" for name, value in way.flags.items() if name != "data"]
+    given = {**way.flags, "roots": os.pathsep.join(way.settings.roots)}
+    flags = [f"--set={name}={value}" for name, value in given.items() if name != "data"]
     log = way.datadir.path / "service.log"
     with log.open("ab") as output:
         process = await anyio.open_process(

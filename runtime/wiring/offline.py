@@ -68,6 +68,6 @@ async def open_offline(settings: Settings, held: Held) -> AsyncIterator[Session]
         tables = await stack.enter_async_context(open_tables(directory.views))
         views = read_side(store, tables, lambda _: _Silence(), {})
         await views.start()
-        binder = LocalBinder((*settings.roots, str(Path.cwd())))
+        binder = LocalBinder(tuple(dict.fromkeys((*settings.roots, str(Path.cwd())))))
         write_side = await stack.enter_async_context(open_write_side(store, binder, settings))
         yield OfflineSession(DirectSender(write_side.dispatcher), views)

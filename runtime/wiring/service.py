@@ -314,7 +314,7 @@ def _pool_options(settings: Settings, held: Held) -> PoolOptions:
     project = (str(path.parent),) if path.name == DATA_FOLDER else ()
     return PoolOptions(
         data=path,
-        roots=(*settings.roots, *project, str(Path.cwd())),
+        roots=tuple(dict.fromkeys((*settings.roots, *project, str(Path.cwd())))),
         timezone=settings.timezone,
         size=settings.workers,
         prestart=settings.workers,

@@ -88,3 +88,44 @@ def test_retry_reuses_what_is_done(project: Project) -> None:
     again = project.json("retry", failed["run"])
     assert again["retry_of"] == failed["run"]
     assert [step["status"] for step in again["steps"]] == ["reused"] * 4 + ["succeeded"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Project:
+    """Another folder to type commands in."""
+    (tmp_path / "elsewhere").mkdir()
+    return Project(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--detach"]], ids=" ".join)
+def test_file_data_and_current_folder_may_lie_apart(
+    tmp_path: Path, elsewhere: Project, words: list[str]
+) -> None:
+    (tmp_path / "files").mkdir()
+    files = Project(tmp_path / "files")
+    data = ("--data", str(tmp_path / "data"))
+    run = elsewhere.json(*words, str(files.folder / "small.yaml"), *data)["run"]
+    elsewhere.until(lambda: elsewhere.json("show", run, *data)["status"] != "running")
+    assert elsewhere.json("show", run, *data)["status"] == "completed"
+    assert (files.folder / "out/totals.csv").exists()
+    assert not (elsewhere.folder / "out").exists()
+    # Nobody names the file any more, and its folder is still the run's.
+    again = elsewhere.json("retry", run, "--from", "raw", *data)
+    assert again["status"] == "completed"
+
+
+def test_a_project_s_files_may_be_anywhere_in_it(tmp_path: Path, elsewhere: Project) -> None:
+    (tmp_path / "headwater.toml").write_text("")
+    (tmp_path / "numbers.csv").write_text("n\n1\n")
+    (tmp_path / "pipelines").mkdir()
+    file = tmp_path / "pipelines" / "up.yaml"
+    source = "{kind: csv, path: ../numbers.csv, columns: {n: integer}}"
+    step = "{id: raw, kind: ingest, source: numbers}"
+    file.write_text(f"pipeline: up\nsources:\n  numbers: {source}\nsteps:\n  - {step}\n")
+    (tmp_path / "other").mkdir()
+    data = ("--data", str(tmp_path / "other" / "data"))
+    assert elsewhere.json("check", str(file), *data)["ok"] is True
+    assert elsewhere.json("apply", str(file), *data)["items"][0]["revision"] == 1
+    assert elsewhere.json("run", "up", *data)["status"] == "completed"
+    file.write_text(file.read_text().replace("../numbers", "../../numbers"))
+    assert elsewhere.run("run", str(file), *data).returncode == 2

@@ -55,6 +55,17 @@ def test_else_beside_the_pipeline_file(tmp_path: Path) -> None:
     assert load({}, {}, tmp_path / "p.yaml").settings.data == tmp_path / ".headwater"
 
 
+def test_the_home_of_a_pipeline_is_its_project_or_its_own_folder(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "p.yaml"
+    file.parent.mkdir()
+    file.write_text("")
+    elsewhere = {"data": str(tmp_path / "elsewhere")}
+    assert load(elsewhere, {}, file).home == file.parent
+    assert load(elsewhere, {}, file.parent).home == file.parent
+    _project(tmp_path, "")
+    assert load(elsewhere, {}, file).home == tmp_path
+
+
 def test_else_the_nearest_one_upwards(tmp_path: Path) -> None:
     (tmp_path / ".headwater").mkdir()
     below = tmp_path / "a"
