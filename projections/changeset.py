@@ -1,119 +1,128 @@
 """Changes of a whole batch, merged per row: a run's many events become one write per row."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-from msgspec import Struct
+from typing import TypeVar
 
 from domain.errors import Defect
-from projections.ports import Add, Change, Delete, DeleteWhere, Put, Table, Value
+from projections.ports import Add, Bulk, Change, Delete, Put, Table, Value
 
 Key = tuple[Value, ...]
-
-
-class _Slot(Struct, gc=False):
-    """What a batch does to one row: remove it or not, then set and add."""
-
-    removed: bool
-    values: Mapping[str, Value] | None = None
-    own: dict[str, Value] | None = None
-    """The same as `values`, once it is ours to change."""
-    amounts: dict[str, int | float] | None = None
+V = TypeVar("V", bound=Value)
 
 
 class ChangeSet:
     """Collects changes in order and gives out fewer ones with the same effect.
 
     The last value of a column wins, amounts are summed, and a row that is removed forgets what
-    was done to it before. Given out are removals first, then puts and adds, with changes of the
-    same shape side by side, so that a store can write them in bulk.
+    was done to it before. Given out are removals first, then puts and adds, like with like, so
+    that a store can write them in bulk.
     """
 
     def __init__(self, tables: Iterable[Table]) -> None:
-        self._keys = {table.name: table.key for table in tables}
-        # Rows are grouped by the first value of their key, by which whole groups are removed.
-        self._slots: dict[str, dict[Value, dict[Key, _Slot]]] = {name: {} for name in self._keys}
-        self._cleared: list[DeleteWhere] = []
+        self._rows = {table.name: _Rows(table) for table in tables}
 
     def add(self, changes: Sequence[Change]) -> None:
         """Take changes behind those taken before."""
-        slots = self._slots
+        tables = self._rows
         for change in changes:
             # Puts are tried first: they are most of all changes.
-            if not isinstance(change, Put) and isinstance(change, DeleteWhere):
-                self._clear(change)
-                continue
-            groups = slots[change.table]
-            key = change.key
-            group = groups.get(key[0])
-            if group is None:
-                group = groups[key[0]] = {}
-            slot = group.get(key)
             if isinstance(change, Put):
-                if slot is None:
-                    group[key] = _Slot(False, change.values)
-                elif slot.own is not None and slot.amounts is None:
-                    slot.own.update(change.values)
-                else:
-                    _put(slot, change.values)
+                tables[change.table].put(change.key, change.values)
             elif isinstance(change, Add):
-                if slot is None:
-                    slot = group[key] = _Slot(False)
-                _add(slot, change.amounts)
+                tables[change.table].add(change.key, change.amounts)
+            elif isinstance(change, Delete):
+                tables[change.table].delete(change.key)
             else:
-                group[key] = _Slot(True)
+                tables[change.table].delete_where(change.values)
 
-    def drain(self) -> list[Change]:
+    def drain(self) -> list[Bulk]:
         """All changes since the last drain, merged."""
-        merged: list[Change] = list(self._cleared)
-        for table, groups in self._slots.items():
-            rows = [row for group in groups.values() for row in group.items()]
-            merged.extend(Delete(table, key) for key, slot in rows if slot.removed)
-            merged.extend(_by_shape(_puts(table, rows)))
-            merged.extend(_by_shape(_adds(table, rows)))
-            groups.clear()
-        self._cleared = []
+        merged = [bulk for rows in self._rows.values() for bulk in rows.bulks()]
+        self._rows = {name: _Rows(rows.table) for name, rows in self._rows.items()}
         return merged
 
-    def _clear(self, change: DeleteWhere) -> None:
-        self._cleared.append(change)
-        columns = self._keys[change.table]
-        groups = self._slots[change.table]
-        wanted = [(columns.index(column), value) for column, value in change.values.items()]
-        if len(wanted) == 1 and wanted[0][0] == 0:
-            groups.pop(wanted[0][1], None)
-            return
-        for group in groups.values():
-            matching = [key for key in group if all(key[place] == v for place, v in wanted)]
-            for key in matching:
-                del group[key]
 
+class _Rows:
+    """What a batch does to the rows of one table: remove them or not, then set and add."""
 
-def _put(slot: _Slot, values: Mapping[str, Value]) -> None:
-    if slot.amounts:
-        for column in values:
-            slot.amounts.pop(column, None)
-    if slot.values is None:
-        slot.values = values
-    else:
-        _owned(slot).update(values)
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._cleared: dict[tuple[str, ...], list[Key]] = {}
+        self._removed: set[Key] = set()
+        self._values: dict[Key, dict[str, Value]] = {}
+        self._amounts: dict[Key, dict[str, int | float]] = {}
+        # All keys above by their first value, by which whole groups are removed. Rows of a group
+        # are neighbours in the table and are given out as such.
+        self._groups: dict[Value, dict[Key, None]] = {}
 
-
-def _owned(slot: _Slot) -> dict[str, Value]:
-    """The slot's values, copied when they are changed for the first time."""
-    if slot.own is None:
-        slot.own = dict(slot.values or ())
-        slot.values = slot.own
-    return slot.own
-
-
-def _add(slot: _Slot, amounts: Mapping[str, int | float]) -> None:
-    for column, amount in amounts.items():
-        if slot.values is not None and column in slot.values:
-            _owned(slot)[column] = _number(slot.values[column]) + amount
+    def put(self, key: Key, values: Mapping[str, Value]) -> None:
+        known = self._values.get(key)
+        if known is None:
+            self._note(key)
+            self._values[key] = dict(values)
         else:
-            if slot.amounts is None:
-                slot.amounts = {}
-            slot.amounts[column] = slot.amounts.get(column, 0) + amount
+            known.update(values)
+        if self._amounts:
+            amounts = self._amounts.get(key, {})
+            for column in amounts.keys() & values.keys():
+                del amounts[column]
+
+    def add(self, key: Key, amounts: Mapping[str, int | float]) -> None:
+        values = self._values.get(key)
+        for column, amount in amounts.items():
+            if values is not None and column in values:
+                values[column] = _number(values[column]) + amount
+            else:
+                self._note(key)
+                sums = self._amounts.setdefault(key, {})
+                sums[column] = sums.get(column, 0) + amount
+
+    def delete(self, key: Key) -> None:
+        self._note(key)
+        self._forget(key)
+        self._removed.add(key)
+
+    def delete_where(self, values: Mapping[str, Value]) -> None:
+        self._cleared.setdefault(tuple(values), []).append(tuple(values.values()))
+        for key in self._matching(values):
+            self._forget(key)
+            self._removed.discard(key)
+
+    def bulks(self) -> Iterator[Bulk]:
+        """Everything that was collected."""
+        name, keys = self.table.name, [key for group in self._groups.values() for key in group]
+        for columns, cleared in self._cleared.items():
+            yield Bulk("delete", name, columns, cleared)
+        if self._removed:
+            yield Bulk("delete", name, self.table.key, [k for k in keys if k in self._removed])
+        for columns, rows in _by_columns(keys, self._values):
+            yield Bulk("put", name, columns, rows)
+        for columns, rows in _by_columns(keys, self._amounts):
+            yield Bulk("add", name, columns, rows)
+
+    def _note(self, key: Key) -> None:
+        group = self._groups.get(key[0])
+        if group is None:
+            self._groups[key[0]] = {key: None}
+        else:
+            group[key] = None
+
+    def _forget(self, key: Key) -> None:
+        self._values.pop(key, None)
+        self._amounts.pop(key, None)
+
+    def _matching(self, values: Mapping[str, Value]) -> Iterable[Key]:
+        """The keys of rows that have these values."""
+        columns = self.table.key
+        if tuple(values) == columns[:1]:
+            return self._groups.pop(values[columns[0]], ())
+        wanted = [(columns.index(column), value) for column, value in values.items()]
+        return [
+            key
+            for group in self._groups.values()
+            for key in group
+            if all(key[place] == value for place, value in wanted)
+        ]
 
 
 def _number(value: Value) -> int | float:
@@ -122,22 +131,18 @@ def _number(value: Value) -> int | float:
     return 0 if value is None else value
 
 
-def _puts(table: str, rows: Iterable[tuple[Key, _Slot]]) -> Iterator[Put]:
-    for key, slot in rows:
-        if slot.values is not None:
-            yield Put(table, key, slot.values)
-
-
-def _adds(table: str, rows: Iterable[tuple[Key, _Slot]]) -> Iterator[Add]:
-    for key, slot in rows:
-        if slot.amounts:
-            yield Add(table, key, slot.amounts)
-
-
-def _by_shape(changes: Iterable[Put | Add]) -> Iterator[Put | Add]:
-    shapes: dict[tuple[str, ...], list[Put | Add]] = {}
-    for change in changes:
-        columns: Mapping[str, object] = change.values if type(change) is Put else change.amounts  # type: ignore[union-attr]  # a Put or an Add
-        shapes.setdefault(tuple(columns), []).append(change)
-    for same in shapes.values():
-        yield from same
+def _by_columns(
+    keys: Iterable[Key], changes: Mapping[Key, Mapping[str, V]]
+) -> Iterable[tuple[tuple[str, ...], list[Key]]]:
+    """Rows of the same columns together: the key, then the values."""
+    found: dict[tuple[str, ...], list[Key]] = {}
+    for key in keys if changes else ():
+        values = changes.get(key)
+        if values is None:
+            continue
+        columns = tuple(values)
+        rows = found.get(columns)
+        if rows is None:
+            rows = found[columns] = []
+        rows.append((*key, *values.values()))
+    return found.items()

@@ -65,6 +65,17 @@ class DeleteWhere(Struct, frozen=True, gc=False):
 Change = Put | Add | Delete | DeleteWhere
 
 
+class Bulk(Struct, frozen=True, gc=False):
+    """Changes of one kind and the same columns, so that a store can write them at once."""
+
+    kind: Literal["put", "add", "delete"]
+    table: str
+    columns: tuple[str, ...]
+    """What is set or added to; for `delete` by what rows are found."""
+    rows: Sequence[tuple[Value, ...]]
+    """The key, then values of the columns; for `delete` the values alone."""
+
+
 class Checkpoint(Struct, frozen=True):
     """How far a view has come, and in which store."""
 
@@ -166,7 +177,7 @@ class ReadModels(Protocol):
         self,
         view: str,
         expected: Checkpoint | None,
-        changes: Sequence[Change],
+        changes: Sequence[Bulk],
         checkpoint: Checkpoint,
     ) -> None:
         """Apply `changes` in order and move from `expected` to `checkpoint`, in one transaction.
@@ -207,7 +218,7 @@ class Shadow(Protocol):
         """
         ...
 
-    async def apply(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[Bulk]) -> None:
         """Apply changes in order."""
         ...
 

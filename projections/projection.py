@@ -15,7 +15,7 @@ from domain.errors import Defect, HeadwaterError, Malformed
 from domain.ids import Position
 from domain.record import upcast_state
 from projections.changeset import ChangeSet
-from projections.ports import Change, Checkpoint, EventLog, Row, Table
+from projections.ports import Bulk, Change, Checkpoint, EventLog, Row, Table
 from projections.stretch import Stretch, part_of
 
 E = TypeVar("E")
@@ -171,9 +171,9 @@ class Fold:
         """How many events were taken, and why not all."""
         project, add = self._projection.project, self._changes.add
         events = zip(stretch.positions, stretch.streams, stretch.tags, stretch.states, strict=True)
-        for taken, event in enumerate(events):
+        for taken, (position, stream, tag, state) in enumerate(events):
             try:
-                changes = project(*event)
+                changes = project(position, stream, tag, state)
             except HeadwaterError as error:
                 return taken, error
             except _BUGS as error:
@@ -182,7 +182,7 @@ class Fold:
                 add(changes)
         return len(stretch), None
 
-    def drain(self) -> list[Change]:
+    def drain(self) -> list[Bulk]:
         """The merged changes since the last drain."""
         return self._changes.drain()
 

@@ -21,7 +21,7 @@ from adapters.readmodels.shadow import View
 from adapters.readmodels.thread import Inline, Runner, own_thread
 from domain.errors import Defect
 from projections.ports import (
-    Change,
+    Bulk,
     Checkpoint,
     Difference,
     ReadModels,
@@ -100,7 +100,7 @@ class SqliteReadModels(ReadModels):
         self,
         view: str,
         expected: Checkpoint | None,
-        changes: Sequence[Change],
+        changes: Sequence[Bulk],
         checkpoint: Checkpoint,
     ) -> None:
         writer = self._tables.get(view)
@@ -164,7 +164,7 @@ class _SqliteShadow(Shadow):
         self._writer = views.Writer(view.tables, shadow_schema)
         self._pinned: Checkpoint | None = None
 
-    async def apply(self, changes: Sequence[Change]) -> None:
+    async def apply(self, changes: Sequence[Bulk]) -> None:
         await self._runner.run(lambda connection: self._writer.apply(connection, changes))
 
     async def rows(self) -> int:

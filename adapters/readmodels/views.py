@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from uuid import UUID
 
 import msgspec
@@ -11,16 +10,7 @@ from msgspec import Struct
 
 from adapters.readmodels import statements
 from domain.errors import Conflict, Defect, Failure, StorageFull, Unavailable
-from projections.ports import (
-    Add,
-    Change,
-    Checkpoint,
-    Delete,
-    DeleteWhere,
-    Put,
-    Table,
-    Value,
-)
+from projections.ports import Bulk, Checkpoint, Table, Value
 
 _PREPARE = """
 CREATE TABLE IF NOT EXISTS view_checkpoints (
@@ -200,46 +190,23 @@ class Writer:
         self._schema = schema
         self._statements: dict[_Shape, str] = {}
 
-    def apply(self, connection: sqlite3.Connection, changes: Sequence[Change]) -> None:
-        """Apply changes in order, neighbours of the same shape in bulk."""
-        for shape, group in groupby(changes, key=_shape):
+    def apply(self, connection: sqlite3.Connection, changes: Sequence[Bulk]) -> None:
+        """Apply changes in order."""
+        for bulk in changes:
+            shape = (bulk.kind, bulk.table, bulk.columns)
             statement = self._statements.get(shape)
             if statement is None:
-                statement = self._statements[shape] = self._statement(shape)
-            connection.executemany(statement, map(_parameters, group))
+                statement = self._statements[shape] = self._statement(bulk)
+            connection.executemany(statement, bulk.rows)
 
-    def _statement(self, shape: "_Shape") -> str:
-        kind, name, columns = shape
-        table = self._tables.get(name)
-        if table is None or not set(columns) <= {column.name for column in table.columns}:
-            raise Defect(f"a view has no table {name!r} with columns {', '.join(columns)}")
-        if kind is Delete:
-            return statements.delete(table, table.key, self._schema)
-        if kind is DeleteWhere:
-            return statements.delete(table, columns, self._schema)
-        make = statements.put if kind is Put else statements.add
-        return make(table, columns, self._schema)
+    def _statement(self, bulk: Bulk) -> str:
+        table = self._tables.get(bulk.table)
+        if table is None or not set(bulk.columns) <= {column.name for column in table.columns}:
+            columns = ", ".join(bulk.columns)
+            raise Defect(f"a view has no table {bulk.table!r} with columns {columns}")
+        return _MAKERS[bulk.kind](table, bulk.columns, self._schema)
 
 
-_Shape = tuple[type[Change], str, tuple[str, ...]]
+_Shape = tuple[str, str, tuple[str, ...]]
 
-
-def _shape(change: Change) -> _Shape:
-    # Puts are tried first: they are most of all changes.
-    if isinstance(change, Put):
-        return Put, change.table, tuple(change.values)
-    if isinstance(change, Delete):
-        return Delete, change.table, ()
-    if isinstance(change, Add):
-        return Add, change.table, tuple(change.amounts)
-    return DeleteWhere, change.table, tuple(change.values)
-
-
-def _parameters(change: Change) -> Parameters:
-    if isinstance(change, Put):
-        return (*change.key, *change.values.values())
-    if isinstance(change, Delete):
-        return change.key
-    if isinstance(change, Add):
-        return (*change.key, *change.amounts.values())
-    return tuple(change.values.values())
+_MAKERS = {"put": statements.put, "add": statements.add, "delete": statements.delete}

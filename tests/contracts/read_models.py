@@ -1,13 +1,14 @@
 """Read models of each kind, as fixtures' helpers: a file, memory, and memory under virtual time."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import Defect
+from projections.ports import Add, Bulk, Change, Delete, DeleteWhere, Put
 
 Kind = Literal["file", "memory", "memory on trio"]
 KINDS: tuple[Kind, ...] = ("file", "memory", "memory on trio")
@@ -51,3 +52,20 @@ async def rows_of(models: SqliteReadModels, table: str) -> list[tuple[object, ..
         return list(connection.execute(f'SELECT * FROM "{table}"'))  # noqa: S608  # checked
 
     return await models._writer.run(work)
+
+
+def one_by_one(changes: Iterable[Change], key: tuple[str, ...] = ("a", "b")) -> list[Bulk]:
+    """Changes as they stand, none of them merged; `key` is that of their table."""
+    return [_bulk(change, key) for change in changes]
+
+
+def _bulk(change: Change, key: tuple[str, ...]) -> Bulk:
+    match change:
+        case Put(table, place, values):
+            return Bulk("put", table, tuple(values), [(*place, *values.values())])
+        case Add(table, place, amounts):
+            return Bulk("add", table, tuple(amounts), [(*place, *amounts.values())])
+        case Delete(table, place):
+            return Bulk("delete", table, key, [place])
+        case DeleteWhere(table, values):
+            return Bulk("delete", table, tuple(values), [tuple(values.values())])

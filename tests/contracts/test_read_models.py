@@ -24,7 +24,15 @@ from projections.ports import (
     Table,
     Value,
 )
-from tests.contracts.read_models import KINDS, Kind, loop_of, open_read_models, rows_of, tamper
+from tests.contracts.read_models import (
+    KINDS,
+    Kind,
+    loop_of,
+    one_by_one,
+    open_read_models,
+    rows_of,
+    tamper,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +75,9 @@ async def models(kind: Kind, tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
 
 async def apply(models: SqliteReadModels, *changes: Change) -> list[tuple[object, ...]]:
     before = await models.checkpoint("some", 1)
-    await models.apply_once("some", before, changes, at(before.position + 1 if before else 1))
+    await models.apply_once(
+        "some", before, one_by_one(changes), at(before.position + 1 if before else 1)
+    )
     return await rows_of(models, "some_rows")
 
 
@@ -114,10 +124,10 @@ async def test_removing_what_is_not_there_changes_nothing(models: SqliteReadMode
 
 async def test_changes_and_checkpoint_are_applied_once(models: SqliteReadModels) -> None:
     change = Add("some_rows", ("x", 1), {"n": 1})
-    await models.apply_once("some", None, [change], at(5))
+    await models.apply_once("some", None, one_by_one([change]), at(5))
     for expected in (None, at(4), at(6)):
         with pytest.raises(Conflict):
-            await models.apply_once("some", expected, [change], at(9))
+            await models.apply_once("some", expected, one_by_one([change]), at(9))
     assert await models.checkpoint("some", 1) == at(5)
     assert await rows_of(models, "some_rows") == [("x", 1, None, 1)]
 
@@ -130,7 +140,7 @@ async def test_a_change_that_fails_takes_all_others_with_it(models: SqliteReadMo
         Put("some_rows", (None, 2), {"n": 1}),
     ):
         with pytest.raises(Defect):
-            await models.apply_once("some", None, [good, bad], at(1))
+            await models.apply_once("some", None, one_by_one([good, bad]), at(1))
     assert await models.checkpoint("some", 1) is None
     assert await rows_of(models, "some_rows") == []
 
@@ -165,7 +175,7 @@ async def test_an_unknown_query_is_told(models: SqliteReadModels) -> None:
 
 
 async def fold(shadow: Shadow, *changes: Change) -> list[Difference]:
-    await shadow.apply(changes)
+    await shadow.apply(one_by_one(changes))
     return list(await shadow.differences(10))
 
 
@@ -201,7 +211,7 @@ async def test_a_fold_beside_tells_missing_doubled_and_altered_rows(
 async def test_differences_end_at_the_limit(models: SqliteReadModels) -> None:
     async with models.beside("some", 1, [TABLE]) as shadow:
         await shadow.pin()
-        await shadow.apply([Put("some_rows", ("x", n), {"n": n}) for n in range(9)])
+        await shadow.apply(one_by_one(Put("some_rows", ("x", n), {"n": n}) for n in range(9)))
         assert len(await shadow.differences(4)) == 4
 
 
@@ -227,7 +237,7 @@ async def test_a_missing_table_is_one_difference(models: SqliteReadModels) -> No
 async def test_a_swap_puts_the_fold_in_place(models: SqliteReadModels) -> None:
     await apply(models, Put("some_rows", ("wrong", 1), {"n": 1}))
     async with models.beside("some", 1, [TABLE]) as shadow:
-        await shadow.apply([Put("some_rows", ("right", 1), {"n": 1})])
+        await shadow.apply(one_by_one([Put("some_rows", ("right", 1), {"n": 1})]))
         await shadow.swap(at(3))
     assert await rows_of(models, "some_rows") == [("right", 1, None, 1)]
     assert await models.checkpoint("some", 1) == at(3)
@@ -235,7 +245,7 @@ async def test_a_swap_puts_the_fold_in_place(models: SqliteReadModels) -> None:
 
 
 async def test_a_swap_never_moves_a_view_back(models: SqliteReadModels) -> None:
-    await models.apply_once("some", None, [Put("some_rows", ("x", 1), {})], at(5))
+    await models.apply_once("some", None, one_by_one([Put("some_rows", ("x", 1), {})]), at(5))
     async with models.beside("some", 1, [TABLE]) as shadow:
         with pytest.raises(Conflict):
             await shadow.swap(at(4))
@@ -252,7 +262,7 @@ async def test_two_folds_stand_beside_one_view(models: SqliteReadModels) -> None
         models.beside("some", 1, [TABLE]) as first,
         models.beside("some", 1, [TABLE]) as second,
     ):
-        await first.apply([Put("some_rows", ("x", 1), {})])
+        await first.apply(one_by_one([Put("some_rows", ("x", 1), {})]))
         assert (await first.rows(), await second.rows()) == (1, 0)
 
 
@@ -265,12 +275,8 @@ async def test_open_steps_are_told_in_pages(models: SqliteReadModels) -> None:
         "due": "2026-03-01T12:00:00Z",
     }
     runs = [UUID(int=n) for n in range(3)]
-    await models.apply_once(
-        "dispatch",
-        None,
-        [Put("dispatch_steps", (str(run), step), values) for run in runs for step in ("a", "b")],
-        at(1),
-    )
+    puts = [Put("dispatch_steps", (str(run), step), values) for run in runs for step in ("a", "b")]
+    await models.apply_once("dispatch", None, one_by_one(puts), at(1))
     steps = ViewOpenSteps(models)
     first = await steps.open(None, 4)
     last = first[-1].task
@@ -318,7 +324,7 @@ async def test_a_full_disk_changes_nothing(models: SqliteReadModels) -> None:
     await tamper(models, "PRAGMA max_page_count = 1")
     large = [Put("some_rows", ("y", n), {"text": "t" * 4000}) for n in range(50)]
     with pytest.raises(StorageFull):
-        await models.apply_once("some", before, large, at(2))
+        await models.apply_once("some", before, one_by_one(large), at(2))
     assert await models.checkpoint("some", 1) == before
     assert await rows_of(models, "some_rows") == [("x", 1, None, 1)]
 
@@ -332,8 +338,9 @@ async def test_any_identifier_can_be_a_name(models: SqliteReadModels) -> None:
     )
     await models.create("odd", 1, [odd])
     change = Put(odd.name, ("x",), {"select": "'; --", "n o": 1})
-    await models.apply_once("odd", None, [change, Add(odd.name, ("x",), {"n o": 2})], at(1))
+    changes = one_by_one([change, Add(odd.name, ("x",), {"n o": 2})], odd.key)
+    await models.apply_once("odd", None, changes, at(1))
     async with models.beside("odd", 1, [odd]) as shadow:
         assert await shadow.pin() == at(1)
-        await shadow.apply([Put(odd.name, ("x",), {"select": "'; --", "n o": 3})])
+        await shadow.apply(one_by_one([Put(odd.name, ("x",), {"select": "'; --", "n o": 3})]))
         assert await shadow.differences(5) == []

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import Defect
 from projections.changeset import ChangeSet
-from projections.ports import Add, Change, Checkpoint, Column, Delete, DeleteWhere, Put, Table
-from tests.contracts.read_models import open_read_models, rows_of
+from projections.ports import Add, Bulk, Change, Checkpoint, Column, Delete, DeleteWhere, Put, Table
+from tests.contracts.read_models import one_by_one, open_read_models, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ changes = st.lists(
 )
 
 
-def merged(some: list[Change]) -> list[Change]:
+def merged(some: list[Change]) -> list[Bulk]:
     collected = ChangeSet([TABLE])
     collected.add(some)
     return collected.drain()
@@ -54,7 +54,7 @@ async def models(tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
         yield opened
 
 
-async def effect(models: SqliteReadModels, *batches: list[Change]) -> list[tuple[object, ...]]:
+async def effect(models: SqliteReadModels, *batches: list[Bulk]) -> list[tuple[object, ...]]:
     await models.create("some", 1, [TABLE])
     before = None
     for position, batch in enumerate(batches, 1):
@@ -69,9 +69,9 @@ async def effect(models: SqliteReadModels, *batches: list[Change]) -> list[tuple
 def test_merging_changes_nothing(first: list[Change], second: list[Change]) -> None:
     async def try_both() -> None:
         async with SqliteReadModels.open_in_memory(inline=True) as models:
-            one_by_one = await effect(models, first, second)
-            assert await effect(models, merged(first), merged(second)) == one_by_one
-            assert await effect(models, merged([*first, *second])) == one_by_one
+            expected = await effect(models, one_by_one(first), one_by_one(second))
+            assert await effect(models, merged(first), merged(second)) == expected
+            assert await effect(models, merged([*first, *second])) == expected
 
     anyio.run(try_both, backend="trio")
 
@@ -80,9 +80,11 @@ def test_many_changes_of_a_row_become_one() -> None:
     put = Put("some_rows", ("x", 1), {"n": 1})
     other = Put("some_rows", ("x", 1), {"text": "t"})
     assert merged([put, other, Add(*_more(2)), Add(*_more(3))]) == [
-        Put("some_rows", ("x", 1), {"n": 6, "text": "t"})
+        Bulk("put", "some_rows", ("n", "text"), [("x", 1, 6, "t")])
     ]
-    assert merged([Add(*_more(2)), Add(*_more(3))]) == [Add("some_rows", ("x", 1), {"n": 5})]
+    assert merged([Add(*_more(2)), Add(*_more(3))]) == [
+        Bulk("add", "some_rows", ("n",), [("x", 1, 5)])
+    ]
     assert put.values == {"n": 1}  # what was given is left as it is
 
 
@@ -95,8 +97,10 @@ def test_changes_of_one_shape_stand_side_by_side() -> None:
     for number in range(3):
         some.append(Put("some_rows", ("x", number), {"n": 1}))
         some.append(Put("some_rows", ("y", number), {"text": "t"}))
-    shapes = [tuple(change.values) for change in merged(some) if isinstance(change, Put)]
-    assert shapes == [("n",)] * 3 + [("text",)] * 3
+    assert [(bulk.columns, len(bulk.rows)) for bulk in merged(some)] == [
+        (("n",), 3),
+        (("text",), 3),
+    ]
 
 
 def test_an_amount_cannot_be_added_to_text() -> None:
