@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from adapters import telemetry
-from adapters.jetstream.client import principal_header
+from adapters.jetstream.client import causation_header, correlation_header, principal_header
 from adapters.jetstream.endpoints import Endpoint
 from adapters.jetstream.topology import Topology
 from commands.dispatcher import CommandDispatcher
 from commands.lookup import Lookup
 from commands.ports import CommandContext
+from commands.reply import refused
 from domain.errors import Malformed
 from runtime.session import Document
 from runtime.wiring.readside import ReadSide
@@ -84,10 +85,16 @@ def command_endpoints(
         command = subject.removeprefix(prefix)
         parent = headers.get("traceparent")
         with visits, telemetry.command(command, subject, parent=parent) as span:
-            context = CommandContext(
-                principal=_principal(headers), traceparent=span.traceparent or parent
-            )
-            reply = await dispatcher.dispatch(command, payload, context)
+            try:
+                context = CommandContext(
+                    principal=_principal(headers),
+                    traceparent=span.traceparent or parent,
+                    correlation_id=_id(headers, correlation_header),
+                    causation_id=_id(headers, causation_header),
+                )
+                reply = await dispatcher.dispatch(command, payload, context)
+            except Malformed as error:
+                reply = refused(error)
             if reply["status"] == "rejected":
                 span.fail(str(reply["code"]), str(reply["message"]))
             return msgspec.json.encode(reply)
@@ -138,6 +145,14 @@ def lookup_endpoints(lookup: Lookup, topology: Topology) -> Sequence[Endpoint]:
 def _principal(headers: dict[str, str]) -> str:
     """Who asks. Nobody checks it yet: whoever has the token may say any name."""
     return headers.get(principal_header, "nats")[:principal_characters_max]
+
+
+def _id(headers: dict[str, str], name: str) -> UUID | None:
+    """The id in a header; None where there is none. Raises `Malformed`."""
+    try:
+        return UUID(headers[name]) if name in headers else None
+    except ValueError as error:
+        raise Malformed(f"the header {name} is no UUID", path=name) from error
 
 
 def _arguments(payload: bytes) -> dict[str, Any]:

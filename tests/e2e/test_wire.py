@@ -236,3 +236,36 @@ def test_nothing_but_the_good_commands_is_stored(project: Project) -> None:
     tags = {json.loads(line)["tag"] for line in lines}
     assert {tag.partition(".")[0] for tag in tags} == {"pipeline", "run"}
     assert not (Path(project.folder) / ".headwater/reports").exists()
+
+
+async def test_headers_tell_where_a_command_comes_from(client: Client) -> None:
+    chain, cause = str(uuid4()), str(uuid4())
+    headers = {
+        "Headwater-Principal": "billing@host",
+        "Headwater-Correlation-Id": chain,
+        "Headwater-Causation-Id": cause,
+    }
+    for payload, correlation in (({}, chain), ({"correlation_id": cause}, cause)):
+        answer = await client.request(
+            "headwater.command.run.start",
+            _text({"pipeline": "wired", **payload}).encode(),
+            timeout=20,
+            headers=headers,
+        )
+        reply = json.loads(answer.data)
+        found = await _query(client, "events.list", {"run": reply["run"], "limit": 1})
+        first = found["items"][0]
+        assert (first["principal"], first["causation_id"]) == ("billing@host", cause)
+        assert first["correlation_id"] == correlation
+
+
+async def test_a_header_that_is_no_id_is_refused(client: Client) -> None:
+    answer = await client.request(
+        "headwater.command.run.start",
+        b'{"pipeline": "wired"}',
+        timeout=20,
+        headers={"Headwater-Causation-Id": "yesterday"},
+    )
+    reply = json.loads(answer.data)
+    assert (reply["status"], reply["code"]) == ("rejected", "malformed")
+    assert reply["details"]["path"] == "Headwater-Causation-Id"
