@@ -18,7 +18,6 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from adapters.datasets.targets import FileSinks
 from adapters.disk import io_translated
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
+from adapters.engines.tracer import ColumnTracer
 from adapters.processes.messages import (
     HEADER,
     BindReply,
@@ -48,12 +48,10 @@ from adapters.processes.messages import (
     read_request,
 )
 from adapters.processes.places import log_name, scratch_of
-from commands.steps.ports import StepBroken, StepWork, Tracer, Workbench
+from commands.steps.ports import StepBroken, StepWork, Workbench
 from commands.steps.task import carry_out
-from domain.data.lineage import ColumnEdge
 from domain.errors import Rejection
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.pipeline.steps import Step
 from domain.run.commands import Failed, Succeeded
 from runtime.tracing import tracing
 
@@ -62,17 +60,6 @@ _definitions_max = 16
 
 _engine_memory_share = 0.6
 """Of a step's memory, for the engine; the rest is for Python, Arrow and what the engine hides."""
-
-
-class ColumnTracer(Tracer):
-    """Traces columns with the SQL parser, which is loaded with the first step that needs it."""
-
-    def trace(
-        self, step: Step, schemas: Mapping[str, Mapping[str, str]], sql: str
-    ) -> tuple[ColumnEdge, ...]:
-        from adapters.engines.lineage import trace_columns
-
-        return trace_columns(step, schemas, sql)
 
 
 class Known(Struct, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from adapters.engines.casebinding import case_problems
 from adapters.engines.functions import function_problems
 from adapters.engines.queries import tables_of
 from adapters.engines.rulebinding import sql_problem
@@ -91,8 +92,10 @@ class _Binding:
             by_id = {step.id: step for step in steps}
             with empty_tables(spec.params) as engine:
                 schemas = StepSchemas(spec, self._files, engine, self._problems, self.warnings)
-                for one in planned:
-                    schemas.add(by_id[one.id])
+                ordered = [by_id[one.id] for one in planned]
+                for step in ordered:
+                    schemas.add(step)
+            self._problems += case_problems(spec.tests, ordered, spec.params, schemas.known)
         if self._problems:
             raise rejection(self._problems)
         self._unused(spec)

@@ -1,6 +1,6 @@
 """The columns of every step, bound one after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adapters.engines.rulebinding import (
     Columns,
@@ -9,7 +9,7 @@ from adapters.engines.rulebinding import (
     quality_problems,
     sql_problem,
 )
-from adapters.engines.tables import EmptyTables, SqlRefused
+from adapters.engines.tables import EmptyTables, SqlRefused, empty_tables
 from commands.steps.sql import sql_type
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
@@ -35,6 +35,11 @@ class StepSchemas:
         self._problems = problems
         self._warnings = warnings
         self._known: dict[str, Columns | None] = {}
+
+    @property
+    def known(self) -> Mapping[str, Columns | None]:
+        """Step → its columns; None where they show only in a run."""
+        return self._known
 
     def add(self, step: Step) -> None:
         """Bind a step whose inputs were added before."""
@@ -97,3 +102,14 @@ class StepSchemas:
                 f"step `{step.id}`: {what} cannot be checked before a run, because the columns of "
                 "a Python step are not known"
             )
+
+
+def step_columns(
+    spec: PipelineSpec, steps: Sequence[Step], files: Mapping[str, str]
+) -> Mapping[str, Columns | None]:
+    """The columns of the steps of a bound pipeline; `steps` follow their inputs."""
+    with empty_tables(spec.params) as engine:
+        schemas = StepSchemas(spec, files, engine, [], [])
+        for step in steps:
+            schemas.add(step)
+    return schemas.known

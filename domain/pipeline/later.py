@@ -7,7 +7,7 @@ def _words(text: str) -> frozenset[str]:
 
 LATER: dict[str, frozenset[str]] = {
     "": _words(
-        "limits tests schedule on_failure on_success partitions contracts connections "
+        "limits schedule on_failure on_success partitions contracts connections "
         "ledger engine owner tags alerts notify timezone env"
     ),
     "params": _words("secret values min max"),

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from domain.limits import parallel_max, steps_max
+from domain.pipeline.cases import Case, case_demands, cases_max
 from domain.pipeline.decoding import decode_source, decode_step
 from domain.pipeline.demands import bound_demands, name_demands, retry_demands
 from domain.pipeline.params import BUILT_IN, Param, accepted
@@ -39,6 +40,7 @@ class PipelineSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Steps of one run that are worked on at once."""
     sources: dict[str, Source] = {}
     steps: tuple[Step, ...]
+    tests: tuple[Case, ...] = ()
 
     def step(self, id_: str) -> Step:
         """The step called `id_`. Raises `KeyError`."""
@@ -56,6 +58,7 @@ class _Shell(Struct, kw_only=True, forbid_unknown_fields=True):
     parallel: int = parallel_max
     sources: dict[str, object] = {}
     steps: list[object]
+    tests: list[object] = []
 
 
 def decode_spec(value: object) -> PipelineSpec:
@@ -92,6 +95,7 @@ def examine(value: object) -> tuple[PipelineSpec | None, list[Problem]]:
     params = _params(_map(value, "params"), problems)
     sources = _sources(_map(value, "sources"), problems)
     steps = _steps(_list(value, "steps"), problems)
+    cases = _cases(_list(value, "tests"), steps, problems)
     if shell is None or problems:
         return None, problems
     return (
@@ -103,6 +107,7 @@ def examine(value: object) -> tuple[PipelineSpec | None, list[Problem]]:
             parallel=shell.parallel,
             sources=sources,
             steps=tuple(steps),
+            tests=tuple(cases),
         ),
         problems,
     )
@@ -141,6 +146,7 @@ def _shell(value: dict[str, object]) -> tuple[_Shell | None, list[Problem]]:
         ("steps", shell.steps, steps_max),
         ("params", shell.params, _params_max),
         ("sources", shell.sources, _sources_max),
+        ("tests", shell.tests, cases_max),
     ):
         if len(entries) > most:
             message = f"{len(entries)} {key}, more than {most}"
@@ -210,6 +216,19 @@ def _steps(values: list[object], problems: list[Problem]) -> list[Step]:
             message = f"a second step is called {id_!r}; the first is steps[{first[id_]}]"
             problems.append(Problem(path=joined(path, "id"), message=message))
     return steps
+
+
+def _cases(values: list[object], steps: list[Step], problems: list[Problem]) -> list[Case]:
+    cases: list[Case] = []
+    before = len(problems)
+    for place, value in enumerate(values):
+        case, found = decode(value, Case, joined("tests", place), "tests")
+        problems += found
+        if case is not None:
+            cases.append(case)
+    if len(problems) == before == 0:
+        problems += case_demands(cases, steps)
+    return cases
 
 
 def plain(value: object) -> object:

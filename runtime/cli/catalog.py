@@ -34,6 +34,7 @@ GROUPS = (
         "Pipelines",
         (
             Entry("check", "defining:Check", "Find the mistakes in pipeline files"),
+            Entry("test", "testing:Test", "Run the tests that stand in pipeline files"),
             Entry("apply", "defining:Apply", "Register pipeline files, ready to run by name"),
             Entry("pipelines", "pipelines:Pipelines", "List pipelines"),
             Entry("pause", "pipelines:Pause", "Let no run of a pipeline start"),

@@ -31,8 +31,8 @@ MISTAKES = {
         ("p.yaml:9 steps.a.kind", "`validate` is not there yet", "a later version"),
     ),
     "later top key": (
-        HEAD + "tests: []\n",
-        ("p.yaml:8 tests", "`tests` is not there yet", "a later version"),
+        HEAD + "schedule: []\n",
+        ("p.yaml:8 schedule", "`schedule` is not there yet", "a later version"),
     ),
     "later value": (
         HEAD + _CLEAN % "{cast: {id: string}, on_error: quarantine}",

@@ -12,27 +12,17 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.targets import FileSinks
 from adapters.engines.duckdb import DuckEngines
-from adapters.engines.lineage import trace_columns
 from adapters.engines.python import BundleFunctions
-from commands.steps.ports import StepInput, StepWork, Tracer, Workbench
+from adapters.engines.tracer import ColumnTracer
+from commands.steps.ports import StepInput, StepWork, Workbench
 from commands.steps.task import carry_out
 from domain.data.dataset import DatasetVersion
-from domain.data.lineage import ColumnEdge
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.pipeline.steps import Step, inputs_of
+from domain.pipeline.steps import inputs_of
 from domain.run.commands import Failed, Succeeded
 from domain.run.events import ParamValue, StepError, StepOutcome
 
 RUN_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-
-class ColumnTracer(Tracer):
-    """The real one."""
-
-    def trace(
-        self, step: Step, schemas: Mapping[str, Mapping[str, str]], sql: str
-    ) -> tuple[ColumnEdge, ...]:
-        return trace_columns(step, schemas, sql)
 
 
 class Bench:

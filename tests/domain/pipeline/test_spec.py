@@ -233,7 +233,7 @@ def test_a_step_that_is_refused(step: dict[str, object], path: str, message: str
     assert isinstance(caught.value, Malformed)
 
 
-@pytest.mark.parametrize("word", ["limits", "tests", "schedule", "on_failure"])
+@pytest.mark.parametrize("word", ["limits", "contracts", "schedule", "on_failure"])
 def test_words_that_come_later_are_refused_by_name(word: str) -> None:
     (problem,) = examine({**FLIGHTS, word: {}})[1]
     assert (problem.path, problem.message) == (word, f"`{word}` is not there yet")

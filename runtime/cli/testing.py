@@ -1,0 +1,111 @@
+"""test."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from anyio import to_thread
+
+from domain.errors import Malformed
+from runtime.cli.console import Console
+from runtime.cli.exits import Exit, Usage
+from runtime.cli.files import SUFFIXES, read_file
+from runtime.cli.output import print_document
+from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.sessions import Way
+from runtime.cli.table import Column, key, render
+from runtime.cli.words import plural, seconds
+from runtime.session import Document
+
+
+class Test(Command):
+    """Run the tests that stand in pipeline files.
+
+    Each test gives rows of some steps and expects rows of others. The real steps run on them, in
+    this process, without a service and without leaving anything behind.
+    """
+
+    examples: ClassVar = (
+        ("headwater test flights.yaml", "the tests of one file"),
+        ("headwater test", "those of every pipeline file in this folder"),
+        ("headwater test flights.yaml --only planes", "tests with this in their names"),
+    )
+
+    file: Annotated[tuple[str, ...], Argument("FILE", "pipeline file")] = ()
+    only: Annotated[str, Option("run the tests with this text in their names", "TEXT")] = ""
+
+    async def execute(self, console: Console) -> Exit:
+        """All files, then how it went."""
+        paths = [Path(name) for name in self.file] or _here()
+        items: list[Document] = []
+        for path in paths:
+            items += await self._tests(console, path)
+        if not items:
+            raise Usage("no tests were found", hint="write some under `tests:` in a pipeline file")
+        failed = sum(not one["passed"] for one in items)
+        if self.json:
+            print_document(console, {"items": items, "ok": not failed})
+        else:
+            word = f"{failed} of {plural(len(items), 'test')} failed"
+            console.note(word if failed else f"{plural(len(items), 'test')} passed")
+        return Exit.FAILED if failed else Exit.DONE
+
+    async def _tests(self, console: Console, path: Path) -> list[Document]:
+        from runtime.wiring.trials import try_cases  # the engine is slow to import
+
+        settings = Way(self, path).settings
+        file = await read_file(path, settings)
+        verdicts = await to_thread.run_sync(try_cases, file, settings, self.only)
+        for verdict in verdicts:
+            verdict["file"] = str(path)
+            if not self.json:
+                self._tell(console, path, verdict)
+        return verdicts
+
+    def _tell(self, console: Console, path: Path, verdict: Document) -> None:
+        sign = console.styled("✓", "green") if verdict["passed"] else console.styled("✗", "red")
+        took = console.styled(seconds(verdict["seconds"]), "dim")
+        console.print(f"{sign} {path}: {verdict['name']}  {took}")
+        error = verdict["error"]
+        if error is not None:
+            console.print(f"  {verdict['step']}: {error['message']}")
+            if error.get("hint"):
+                console.print(f"  → {error['hint']}")
+        for one in verdict["differences"]:
+            for line in _differences(console, one):
+                console.print(f"  {line}")
+
+
+def _differences(console: Console, one: Mapping[str, Any]) -> Iterator[str]:
+    columns = [Column(title=name, text=key(name)) for name in one["columns"]]
+    for kind, words in (("missing", "expected, not made"), ("unexpected", "made, not expected")):
+        if one[kind]:
+            yield f"{one['step']}: {words}"
+            rows = [
+                dict(zip(one["columns"], map(_cell, cells), strict=True)) for cells in one[kind]
+            ]
+            yield from render(console, columns, rows)
+
+
+def _cell(text: str | None) -> str:
+    return "null" if text is None else text
+
+
+def _here() -> list[Path]:
+    """Every pipeline file in the current folder that has tests."""
+    found = sorted(
+        path for path in Path().iterdir() if path.suffix in SUFFIXES and _has_tests(path)
+    )
+    if not found:
+        raise Malformed(
+            "no pipeline file with tests is in this folder", hint="name one: headwater test FILE"
+        )
+    return found
+
+
+def _has_tests(path: Path) -> bool:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "pipeline" in text and "tests" in text
