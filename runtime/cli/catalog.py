@@ -33,6 +33,7 @@ GROUPS = (
     Group(
         "Pipelines",
         (
+            Entry("init", "starting:Init", "Make a small project to start from"),
             Entry("check", "defining:Check", "Find the mistakes in pipeline files"),
             Entry("test", "testing:Test", "Run the tests that stand in pipeline files"),
             Entry("apply", "defining:Apply", "Register pipeline files, ready to run by name"),

@@ -1,5 +1,6 @@
 """test."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -27,7 +28,7 @@ class Test(Command):
 
     examples: ClassVar = (
         ("headwater test flights.yaml", "the tests of one file"),
-        ("headwater test", "those of every pipeline file in this folder"),
+        ("headwater test", "those of all pipeline files of the project, or of this folder"),
         ("headwater test flights.yaml --only planes", "tests with this in their names"),
     )
 
@@ -36,7 +37,7 @@ class Test(Command):
 
     async def execute(self, console: Console) -> Exit:
         """All files, then how it went."""
-        paths = [Path(name) for name in self.file] or _here()
+        paths = [Path(name) for name in self.file] or _of_project(Way(self))
         items: list[Document] = []
         for path in paths:
             items += await self._tests(console, path)
@@ -91,16 +92,17 @@ def _cell(text: str | None) -> str:
     return "null" if text is None else text
 
 
-def _here() -> list[Path]:
-    """Every pipeline file in the current folder that has tests."""
-    found = sorted(
-        path for path in Path().iterdir() if path.suffix in SUFFIXES and _has_tests(path)
-    )
+def _of_project(way: Way) -> list[Path]:
+    """The pipeline files that headwater.toml names, or those in the current folder, with tests."""
+    home = way.sourced.home if way.sourced.pipelines else Path()
+    patterns = way.sourced.pipelines or tuple(f"*{suffix}" for suffix in SUFFIXES)
+    paths = sorted({path for pattern in patterns for path in home.glob(pattern)})
+    found = [path for path in paths if path.is_file() and _has_tests(path)]
     if not found:
         raise Malformed(
-            "no pipeline file with tests is in this folder", hint="name one: headwater test FILE"
+            "no pipeline file with tests was found here", hint="name one: headwater test FILE"
         )
-    return found
+    return [path if home == Path() else Path(os.path.relpath(path)) for path in found]
 
 
 def _has_tests(path: Path) -> bool:
