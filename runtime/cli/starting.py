@@ -1,6 +1,5 @@
 """init."""
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -35,7 +34,7 @@ class Init(Command):
         folder = Path(self.folder)
         files = _make(folder)
         if self.json:
-            print_document(console, {"folder": os.path.realpath(folder), "files": files})
+            print_document(console, {"folder": str(folder), "files": files})
             return Exit.DONE
         for name in files:
             console.note(f"  {folder / name}")

@@ -46,5 +46,5 @@ def test_nothing_that_is_there_is_touched(empty: Project) -> None:
 
 def test_a_folder_is_made_and_told(empty: Project) -> None:
     made = json.loads(empty.run("init", "new/one", "--json").stdout)
-    assert made["folder"] == str((empty.folder / "new/one").resolve())
+    assert made["folder"] == "new/one"
     assert all((empty.folder / "new/one" / name).is_file() for name in made["files"])
