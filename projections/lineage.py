@@ -142,6 +142,7 @@ class _Input(Struct, frozen=True, gc=False):
 class _Outcome(Struct, frozen=True, gc=False):
     inputs: tuple[_Input, ...] = ()
     output: DatasetVersion | None = None
+    quarantine: DatasetVersion | None = None
     rows_in: int | None = None
     rows_out: int | None = None
     source: OuterDataset | None = None
@@ -172,19 +173,26 @@ def _done(fact: Fact[_Done]) -> Sequence[Change]:
         changes += _outer(fact, outcome.source, "in", outcome.rows_in)
     if outcome.output is not None:
         changes += _output(fact, outcome.output)
+    if outcome.quarantine is not None:
+        changes += _made(fact, outcome.quarantine)
     if outcome.destination is not None:
         changes += _outer(fact, outcome.destination, "out", outcome.rows_out)
     return changes
 
 
 def _output(fact: Fact[_Done], output: DatasetVersion) -> list[Change]:
-    run, step, name = fact.id, fact.data.step, output.dataset
+    name = output.dataset
     # A step that changes nothing points at its input's dataset, and did not make it.
-    own = name.rpartition(".")[2] == step
-    key = (run, step, "out" if own else "same", NAMESPACE, name)
+    if name.rpartition(".")[2] == fact.data.step:
+        return _made(fact, output)
+    key = (fact.id, fact.data.step, "same", NAMESPACE, name)
+    return [_edge(key, output.fingerprint, output.rows, output.bytes, fact.position)]
+
+
+def _made(fact: Fact[_Done], output: DatasetVersion) -> list[Change]:
+    run, step, name = fact.id, fact.data.step, output.dataset
+    key = (run, step, "out", NAMESPACE, name)
     edge = _edge(key, output.fingerprint, output.rows, output.bytes, fact.position)
-    if not own:
-        return [edge]
     latest: dict[str, Value] = {
         "fingerprint": output.fingerprint,
         "rows": output.rows,

@@ -222,6 +222,7 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "counts": [{**_COUNT, **count} for count in outcome.get("counts", ())],
         "checks": [{**_CHECK, **check} for check in outcome.get("checks", ())],
         "output": _filled(_OUTPUT, outcome.get("output")),
+        "quarantine": _filled(_OUTPUT, outcome.get("quarantine")),
         "source": _filled(_OUTER, outcome.get("source")),
         "destination": _filled(_OUTER, outcome.get("destination")),
         "warnings": outcome.get("warnings", []),

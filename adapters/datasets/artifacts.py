@@ -69,9 +69,9 @@ class FileArtifacts(Artifacts):
             kept = msgspec.json.decode((self._keys / f"{key}.json").read_bytes(), type=Kept)
         except (OSError, msgspec.DecodeError):
             return None
-        output = kept.outcome.output
-        if output is not None and not _is_whole(self._place(output.fingerprint), output):
-            return None
+        for version in (kept.outcome.output, kept.outcome.quarantine):
+            if version is not None and not _is_whole(self._place(version.fingerprint), version):
+                return None
         return kept
 
     def keep(self, key: str, kept: Kept) -> Kept:

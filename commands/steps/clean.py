@@ -10,10 +10,13 @@ which each row carries the number of the rule that removed it; one more scan wri
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from commands.steps.job import Job, Made, account, checked
 from commands.steps.ports import Engine, broken
-from commands.steps.sql import careful_cast, listed, literal, quoted, sql_type
-from domain.data.quality import RuleCount
+from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
+from commands.steps.sql import careful_cast, listed, literal, misfit, quoted, sql_type
+from domain.data.quality import Effect, RuleCount
 from domain.pipeline.rules import (
     Cast,
     CleanRule,
@@ -45,6 +48,8 @@ class Layers:
     counting: str
     lost: dict[int, str] = field(default_factory=dict)
     """Rule number → column that is true where a cast could not be made."""
+    reasons: dict[int, str] = field(default_factory=dict)
+    """Rule number → column that says why a row is set apart; null where it is not."""
     is_shuffled: bool = False
     """Whether the written form may have lost the order of the input: a join keeps none."""
 
@@ -75,6 +80,19 @@ class Layers:
         self._select(shown, f"{lost} as {self.lost[number]}")
         self.columns.update(types)
 
+    def set_apart(self, number: int, types: Mapping[str, str], says: Mapping[str, str]) -> None:
+        """Rows with a value that cannot be said in its new type go to quarantine."""
+        wrong = {
+            name: f"{quoted(name)} is not null and "
+            f"{careful_cast(name, self.columns[name], want)} is null"
+            for name, want in types.items()
+        }
+        self.reasons[number] = quoted(f"headwater reason {number}")
+        told = f"{misfit(wrong, says)} as {self.reasons[number]}"
+        self.written = f"from ({self.written}) where not ({' or '.join(wrong.values())})"
+        self.counting = f"select *, {told} from ({self.counting})"
+        self._mark(number, f"{self.reasons[number]} is not null")
+
     def rename(self, names: Mapping[str, str]) -> None:
         """Columns get other names."""
         shown = ", ".join(
@@ -89,7 +107,7 @@ class Layers:
         self.counting = f"select * replace ({mark}) from ({self.counting})"
 
     def _select(self, shown: str, more: str = "") -> None:
-        carried = [quoted(_ROW), _BY, *self.lost.values()]
+        carried = [quoted(_ROW), _BY, *self.reasons.values(), *self.lost.values()]
         if more:
             carried[-1] = more
         self.written = f"select {shown}, {quoted(_ROW)} from ({self.written})"
@@ -99,8 +117,8 @@ class Layers:
 def clean(job: Job, step: Clean) -> Made:
     """Write what the rules leave of the input, and count what each of them did."""
     source, artifacts = job.only_input(), job.bench.artifacts
-    scratch = artifacts.scratch()
-    with job.bench.engines.open({source.name: source.path}, (scratch,)) as engine:
+    scratch, rejects = artifacts.scratch(), artifacts.scratch()
+    with job.bench.engines.open({source.name: source.path}, (scratch, rejects)) as engine:
         schema = engine.columns(f"from {quoted(source.name)}")
         scan = f"from read_parquet({literal(source.path)}, file_row_number = true)"
         layers = Layers(dict(schema), scan, f"select *, 0 as {_BY} {scan}")
@@ -115,25 +133,30 @@ def clean(job: Job, step: Clean) -> Made:
                 final += f" order by {quoted(_ROW)}"
             engine.save(final, scratch, job.values(engine, final))
             removed = sum(one.rows for one in counts if one.effect == "removed")
+            rejected = sum(one.rows for one in counts if one.effect == "quarantined")
             counted = StepOutcome(
                 rows_in=source.version.rows,
                 rows_filtered=removed,
                 counts=counts,
             )
+            if rejected:
+                _set_apart(job, engine, layers, step, rejects)
+            quarantine = settled(job, step.limits, rejects, rejected, counted)
+            set_apart = quarantine.rows if quarantine else 0
+            counted = replace(counted, quarantine=quarantine, rows_quarantined=set_apart)
             relation = f"read_parquet({literal(scratch)})"
             checks, warnings = checked(job, engine, relation, step.checks, counted)
             written = artifacts.admit(scratch)
         finally:
             artifacts.discard(scratch)
-    inputs = (account(source, reached=written.rows, filtered=removed),)
-    outcome = StepOutcome(
+            artifacts.discard(rejects)
+    inputs = (account(source, reached=written.rows, filtered=removed, quarantined=set_apart),)
+    outcome = replace(
+        counted,
         inputs=inputs,
         output=job.output(written),
-        rows_in=source.version.rows,
         rows_out=written.rows,
-        rows_filtered=removed,
         ledger=status_of(inputs),
-        counts=counts,
         checks=checks,
         warnings=warnings,
     )
@@ -151,6 +174,8 @@ def _apply(job: Job, engine: Engine, layers: Layers, number: int, rule: CleanRul
             wanted = {name: sql_type(type_) for name, type_ in types.items()}
             if rule.on_error == "fail":
                 _refuse_lost(job, engine, layers, number, wanted)
+            if rule.on_error == "quarantine":
+                layers.set_apart(number, wanted, types)
             layers.cast(number, wanted)
         case Rename(rename=names):
             layers.rename(names)
@@ -215,7 +240,7 @@ def _counts(
     wanted: dict[int, str] = {}
     for number, rule in enumerate(step.rules, start=1):
         match rule:
-            case DropNulls() | KeepRows():
+            case DropNulls() | KeepRows() | Cast(on_error="quarantine"):
                 wanted[number] = f"count(*) filter (where {_BY} = {number})"
             case Cast(on_error="null"):
                 alive = f"({_BY} = 0 or {_BY} > {number})"
@@ -231,10 +256,41 @@ def _counts(
         RuleCount(
             rule=rule.name or describe(rule),
             rows=deduplicated[number] or found.get(number, 0),
-            effect="changed" if isinstance(rule, Cast | Rename) else "removed",
+            effect=_effect(rule),
         )
         for number, rule in enumerate(step.rules, start=1)
     )
+
+
+def _effect(rule: CleanRule) -> Effect:
+    if isinstance(rule, Cast) and rule.on_error == "quarantine":
+        return "quarantined"
+    return "changed" if isinstance(rule, Cast | Rename) else "removed"
+
+
+def _set_apart(job: Job, engine: Engine, layers: Layers, step: Clean, target: str) -> None:
+    """Write the rows that a rule sends to quarantine as they came in, not as rules left them."""
+    source, row = job.only_input(), quoted(_ROW)
+    names = {number: rule.name or describe(rule) for number, rule in enumerate(step.rules, start=1)}
+    rules = " ".join(f"when {number} then {literal(names[number])}" for number in layers.reasons)
+    reason = f"coalesce({', '.join(layers.reasons.values())})"
+    kept = f"{_BY} in ({', '.join(map(str, layers.reasons))})"
+    query = f"""
+        create temp table set_apart as
+        select {row}, case {_BY} {rules} end as {RULE}, {reason} as {REASON}
+        from ({layers.counting}) where {kept}
+    """
+    engine.rows(query, job.values(engine, f"from ({layers.counting})"))
+    scan = f"read_parquet({literal(source.path)}, file_row_number = true)"
+    apart = Apart(
+        relation=f"{scan} join set_apart using ({row})",
+        columns=list(engine.columns(f"from {quoted(source.name)}")),
+        rule=RULE,
+        reason=REASON,
+        source=literal(source.version.dataset),
+        line=f"{row} + 1",
+    )
+    set_apart(engine, apart, target)
 
 
 def _number(value: object) -> int:

@@ -9,7 +9,7 @@ from domain.pipeline.spec import plain
 from domain.pipeline.steps import Step, Transform, kind_of
 from domain.run.events import ParamValue
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raised with every change of a step kind that can change what it writes."""
 
 _WITHOUT_MEANING = ("id", "description", "retry", "timeout", "memory")

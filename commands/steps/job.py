@@ -101,10 +101,10 @@ class Job:
         )
         return key_of(identity)
 
-    def output(self, written: Written) -> DatasetVersion:
-        """The dataset version that a written file is."""
+    def output(self, written: Written, part: str = "") -> DatasetVersion:
+        """The dataset version that a written file is; `part` names one beside the output."""
         return DatasetVersion(
-            dataset=self.dataset,
+            dataset=f"{self.dataset}.{part}" if part else self.dataset,
             fingerprint=written.fingerprint,
             rows=written.rows,
             bytes=written.bytes,
@@ -169,7 +169,12 @@ def inputs_for(work: StepWork, step: Step, bench: Workbench) -> tuple[JobInput, 
 
 
 def account(
-    one: JobInput, *, reached: int | None, filtered: int | None, proven: bool = True
+    one: JobInput,
+    *,
+    reached: int | None,
+    filtered: int | None,
+    quarantined: int = 0,
+    proven: bool = True,
 ) -> InputLedger:
     """The ledger of one input. Its recorded rows were held against the file's footer already."""
     known = 0 if proven else None
@@ -181,7 +186,7 @@ def account(
         filtered=filtered,
         unmatched=known,
         duplicated=known,
-        quarantined=known,
+        quarantined=quarantined if proven else None,
     )
 
 
@@ -225,6 +230,8 @@ def _with_checks(
         inputs=outcome.inputs,
         rows_in=outcome.rows_in,
         rows_filtered=outcome.rows_filtered,
+        rows_quarantined=outcome.rows_quarantined,
+        quarantine=outcome.quarantine,
         counts=outcome.counts,
         checks=results,
         source=outcome.source,

@@ -1,6 +1,6 @@
 """Words of SQL: names in quotes, literals, types. The only place where they are put together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _TYPES = {
     "string": "VARCHAR",
@@ -58,3 +58,23 @@ def careful_cast(column: str, have: str, want: str) -> str:
     if have.startswith(_FRACTIONS):
         return f"case when {name} = trunc({name}) then {cast} end"
     return cast
+
+
+def misfit(wrong: Mapping[str, str], types: Mapping[str, str]) -> str:
+    """SQL: why a row does not fit, told by its first wrong value; null where all of it fits.
+
+    `wrong` has for each column what is true where its value is no `types[column]`.
+    """
+    if not wrong:
+        return "null::varchar"
+    cases = [
+        f"when {test} then {literal(f'column `{name}`: ')} || {_shown(name)} "
+        f"|| {literal(f' is no {types[name]}')}"
+        for name, test in wrong.items()
+    ]
+    return f"case {' '.join(cases)} end"
+
+
+def _shown(name: str) -> str:
+    """A value as a person sees where it begins and ends; a long one is cut."""
+    return f"'''' || left(cast({quoted(name)} as varchar), 80) || ''''"

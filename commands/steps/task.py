@@ -97,8 +97,9 @@ def _balanced(made: Made) -> Made:
         raise StepBroken(
             broken(
                 "ledger_unbalanced",
-                f"{outcome.rows_in} rows went in, {outcome.rows_out} came out and "
-                f"{outcome.rows_filtered} were removed by rules",
+                f"{outcome.rows_in} rows went in, {outcome.rows_out} came out, "
+                f"{outcome.rows_filtered} were removed by rules and "
+                f"{outcome.rows_quarantined or 0} set apart",
                 hint="a condition that gives another answer each time, such as random(), does this",
             ).error,
             outcome,

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 Severity = Literal["error", "warn"]
+Effect = Literal["removed", "changed", "quarantined"]
 
 
 class CheckResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,5 +29,5 @@ class RuleCount(Struct, frozen=True, kw_only=True):
 
     rule: str
     rows: int
-    """Rows that it removed, or changed where it removes none."""
-    effect: Literal["removed", "changed"] = "removed"
+    """Rows that it removed or set apart, or changed where it does neither."""
+    effect: Effect = "removed"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from domain.limits import attempts_max
+from domain.pipeline.limits import Limits, percent
 from domain.pipeline.names import name_problem
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
@@ -63,6 +64,20 @@ def bound_demands(
         yield Problem(path=joined(path, "memory"), message=message)
 
 
+def limit_demands(limits: Limits, path: str) -> Iterator[Problem]:
+    """A share or a number of rows."""
+    most = limits.max_quarantined
+    share = percent(most) if isinstance(most, str) else None
+    if isinstance(most, str) and (share is None or share > 100):
+        message = f"{most!r} is no share from 0% to 100%"
+    elif isinstance(most, int) and most < 0:
+        message = "a number of rows is never below 0"
+    else:
+        return
+    hint = "write a share such as 5%, or a number of rows"
+    yield Problem(path=joined(path, "max_quarantined"), message=message, hint=hint)
+
+
 def csv_demands(source: CsvSource, path: str) -> Iterator[Problem]:
     """A delimiter of one character, and columns where the file names none."""
     if len(source.delimiter) != 1:
@@ -82,6 +97,8 @@ def step_demands(step: Step, path: str) -> Iterator[Problem]:
     yield from bound_demands(step.timeout, step.memory, path)
     if step.retry is not None:
         yield from retry_demands(step.retry, joined(path, "retry"))
+    if isinstance(step, Ingest | Clean) and step.limits is not None:
+        yield from limit_demands(step.limits, joined(path, "limits"))
     match step:
         case Transform():
             yield from _transform(step, path)

@@ -7,7 +7,7 @@ def _words(text: str) -> frozenset[str]:
 
 LATER: dict[str, frozenset[str]] = {
     "": _words(
-        "limits schedule on_failure on_success partitions contracts connections "
+        "schedule on_failure on_success partitions contracts connections "
         "ledger engine owner tags alerts notify timezone env"
     ),
     "params": _words("secret values min max"),
@@ -16,7 +16,7 @@ LATER: dict[str, frozenset[str]] = {
         "dataset http postgres s3 sqlite excel avro nats kafka python delta iceberg"
     ),
     "steps": _words(
-        "contract keeps on_violation ledger where keep engine quarantine limits "
+        "contract keeps on_violation ledger where keep engine quarantine "
         "on_failure schedule sinks partition tags owner"
     ),
     "steps kind": _words("validate index notify"),
@@ -26,7 +26,6 @@ LATER: dict[str, frozenset[str]] = {
         "trim fill map freshness where tolerance references sql extra_columns lookup mask"
     ),
     "mode": frozenset(("append", "upsert")),
-    "on_error": frozenset(("quarantine",)),
 }
 """Where a word may stand → the words."""
 

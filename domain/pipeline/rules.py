@@ -43,7 +43,7 @@ class Cast(_Rule, frozen=True, kw_only=True):
     """Gives columns another type."""
 
     cast: dict[str, ColumnType]
-    on_error: Literal["fail", "null"] = "fail"
+    on_error: Literal["fail", "null", "quarantine"] = "fail"
 
 
 class Rename(_Rule, frozen=True, kw_only=True):

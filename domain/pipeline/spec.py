@@ -9,7 +9,8 @@ from msgspec import Struct
 from domain.limits import parallel_max, steps_max
 from domain.pipeline.cases import Case, case_demands, cases_max
 from domain.pipeline.decoding import decode_source, decode_step
-from domain.pipeline.demands import bound_demands, name_demands, retry_demands
+from domain.pipeline.demands import bound_demands, limit_demands, name_demands, retry_demands
+from domain.pipeline.limits import Limits
 from domain.pipeline.params import BUILT_IN, Param, accepted
 from domain.pipeline.problems import InvalidSpec, Problem
 from domain.pipeline.shape import decode, joined, wanted
@@ -38,6 +39,8 @@ class PipelineSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     defaults: Defaults = Defaults()
     parallel: int = parallel_max
     """Steps of one run that are worked on at once."""
+    limits: Limits = Limits()
+    """How much a step may set apart, where it does not say so itself."""
     sources: dict[str, Source] = {}
     steps: tuple[Step, ...]
     tests: tuple[Case, ...] = ()
@@ -56,6 +59,7 @@ class _Shell(Struct, kw_only=True, forbid_unknown_fields=True):
     params: dict[str, object] = {}
     defaults: Defaults = Defaults()
     parallel: int = parallel_max
+    limits: Limits = Limits()
     sources: dict[str, object] = {}
     steps: list[object]
     tests: list[object] = []
@@ -105,6 +109,7 @@ def examine(value: object) -> tuple[PipelineSpec | None, list[Problem]]:
             params=params,
             defaults=shell.defaults,
             parallel=shell.parallel,
+            limits=shell.limits,
             sources=sources,
             steps=tuple(steps),
             tests=tuple(cases),
@@ -140,6 +145,7 @@ def _shell(value: dict[str, object]) -> tuple[_Shell | None, list[Problem]]:
     if shell.defaults.retry is not None:
         problems += retry_demands(shell.defaults.retry, "defaults.retry")
     problems += bound_demands(shell.defaults.timeout, shell.defaults.memory, "defaults")
+    problems += limit_demands(shell.limits, "limits")
     if not shell.steps:
         problems.append(Problem(path="steps", message="a pipeline has at least one step"))
     for key, entries, most in (

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from domain.pipeline.limits import Limits
 from domain.pipeline.rules import CleanRules, QualityRules
 from domain.pipeline.sinks import Sink
 from domain.pipeline.units import ByteSize, Duration
@@ -33,6 +34,7 @@ class Ingest(_Step, frozen=True, kw_only=True, tag_field="kind", tag="ingest"):
 
     source: str
     allow_empty: bool = False
+    limits: Limits | None = None
 
 
 class Clean(_Step, frozen=True, kw_only=True, tag_field="kind", tag="clean"):
@@ -40,6 +42,7 @@ class Clean(_Step, frozen=True, kw_only=True, tag_field="kind", tag="clean"):
 
     input: str
     rules: CleanRules
+    limits: Limits | None = None
 
 
 class Transform(_Step, frozen=True, kw_only=True, tag_field="kind", tag="transform"):

@@ -36,6 +36,8 @@ class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Fingerprint of the step and its inputs' content, under which the outcome is kept."""
     inputs: tuple[InputLedger, ...] = ()
     output: DatasetVersion | None = None
+    quarantine: DatasetVersion | None = None
+    """The rows that were set apart, each with rule, reason, file and line; null without any."""
     rows_in: int | None = None
     rows_out: int | None = None
     rows_filtered: int | None = None

@@ -35,8 +35,12 @@ MISTAKES = {
         ("p.yaml:8 schedule", "`schedule` is not there yet", "a later version"),
     ),
     "later value": (
-        HEAD + _CLEAN % "{cast: {id: string}, on_error: quarantine}",
-        ("p.yaml:8 steps.tidy.rules[0].on_error", "`quarantine` is not there yet", ""),
+        HEAD + _CLEAN % "{cast: {id: string}, on_error: quarantin}",
+        (
+            "p.yaml:8 steps.tidy.rules[0].on_error",
+            "'quarantin' is not known here",
+            "did you mean `quarantine`?",
+        ),
     ),
     "unknown kind": (
         HEAD + "  - id: a\n    kind: ingset\n",
@@ -281,12 +285,12 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 
 def test_structure_is_told_at_once(tmp_path: Path) -> None:
     found = Project(tmp_path).problems(
-        HEAD + "  - {id: a, kind: clan, input: raw}\n  - {id: b, knd: store}\nlimits: {}\n"
+        HEAD + "  - {id: a, kind: clan, input: raw}\n  - {id: b, knd: store}\nschedule: {}\n"
     )
     assert [place for place, _, _ in found] == [
         "p.yaml:8 steps.a.kind",
         "p.yaml:9 steps.b",
-        "p.yaml:10 limits",
+        "p.yaml:10 schedule",
     ]
 
 

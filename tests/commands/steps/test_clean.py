@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.run.commands import Failed, Succeeded
 from tests.commands.steps.bench import Bench, Walk
 
 CSV = """id,kind,value,at
@@ -182,3 +183,58 @@ def test_column_edges_follow_names(bench: Bench) -> None:
         (edge.source, edge.source_column, edge.column)
         for edge in result.edges  # type: ignore[union-attr]  # a failure has none, and fails here
     ]
+
+
+def test_a_cast_may_set_rows_apart_as_they_came_in(bench: Bench) -> None:
+    done = walk(
+        bench,
+        {"rename": {"kind": "code"}},
+        {"keep_rows": "value is not null"},
+        {"cast": {"code": "integer", "value": "string"}, "on_error": "quarantine"},
+        {"drop_nulls": ["code"]},
+        limits={"max_quarantined": "80%"},
+    )
+    outcome = done.outcome("flat")
+    assert [(count.rows, count.effect) for count in outcome.counts] == [
+        (0, "changed"),
+        (1, "removed"),
+        (4, "quarantined"),
+        (1, "removed"),
+    ]
+    (entry,) = outcome.inputs
+    assert (entry.rows_in, entry.reached, entry.filtered, entry.quarantined) == (6, 0, 2, 4)
+    assert (outcome.rows_quarantined, outcome.ledger) == (4, "balanced")
+    assert outcome.quarantine is not None
+    assert outcome.quarantine.dataset == "walk.flat.quarantine"
+    rows = bench.rows(outcome.quarantine)
+    assert [row["headwater_line"] for row in rows] == [1, 3, 4, 5]
+    assert rows[1] == {
+        "id": "3",
+        "kind": "b",
+        "value": "30",
+        "at": "2026-01-03",
+        "headwater_rule": "cast(code: integer, value: string)",
+        "headwater_reason": "column `code`: 'b' is no integer",
+        "headwater_source": "walk.raw",
+        "headwater_line": 3,
+        "headwater_text": None,
+    }
+
+
+@pytest.mark.parametrize(("most", "fits"), [("50%", True), ("49%", False), (3, True), (2, False)])
+def test_more_than_the_limit_is_not_set_apart(bench: Bench, most: str | int, fits: bool) -> None:
+    done = walk(
+        bench,
+        {"cast": {"kind": "integer"}, "on_error": "quarantine"},
+        limits={"max_quarantined": most},
+    )
+    bench.write("in.csv", "id,kind,value,at\n1,x,,\n2,1,,\n3,y,,\n4,2,,\n5,z,,\n6,3,,\n")
+    done.outcome("raw")
+    result = done.step("flat")
+    assert isinstance(result, Succeeded) is fits
+    if isinstance(result, Failed):
+        assert result.error.code == "too_many_quarantined"
+        assert result.error.message.startswith("3 of 6 rows would be set apart, more than the ")
+        assert "walk.raw:1: column `kind`: 'x' is no integer" in result.error.message
+        assert result.outcome is not None
+        assert len(bench.rows(result.outcome.quarantine)) == 3

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from domain.errors import Malformed
+from domain.pipeline.limits import Limits
 from domain.pipeline.rules import (
     Deduplicate,
     DropNulls,
@@ -233,7 +234,7 @@ def test_a_step_that_is_refused(step: dict[str, object], path: str, message: str
     assert isinstance(caught.value, Malformed)
 
 
-@pytest.mark.parametrize("word", ["limits", "contracts", "schedule", "on_failure"])
+@pytest.mark.parametrize("word", ["alerts", "contracts", "schedule", "on_failure"])
 def test_words_that_come_later_are_refused_by_name(word: str) -> None:
     (problem,) = examine({**FLIGHTS, word: {}})[1]
     assert (problem.path, problem.message) == (word, f"`{word}` is not there yet")
@@ -304,3 +305,19 @@ def test_sizes() -> None:
     assert ByteSize("2GB").bytes == 2 * 10**9
     with pytest.raises(ValueError, match="is no size"):
         ByteSize("512")
+
+
+@pytest.mark.parametrize("most", ["101%", "5", "-1%", "a lot", -1])
+def test_a_limit_that_is_no_share_and_no_number_is_refused(most: str | int) -> None:
+    (problem,) = examine({**FLIGHTS, "limits": {"max_quarantined": most}})[1]
+    assert problem.path == "limits.max_quarantined"
+
+
+@pytest.mark.parametrize(
+    ("most", "fits"),
+    [("5%", 5), ("0%", 0), ("2.5 %", 2), ("100%", 100), (7, 7), (0, 0)],
+)
+def test_a_limit_allows_a_share_or_a_number_of_rows(most: str | int, fits: int) -> None:
+    limits = Limits(max_quarantined=most)
+    assert limits.allow(fits, 100)
+    assert not limits.allow(fits + 1, 100)
