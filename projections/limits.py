@@ -50,3 +50,10 @@ consumers_max = 1_000
 
 candidates_max = 1_000
 """Names among which the one that was meant is looked for."""
+
+
+facts_told_max = 100
+"""Facts of one chain; the oldest are left out where a step was tried for ever."""
+
+waits_told_max = 100
+"""Things that a run or a step waits for, in one answer."""

@@ -20,6 +20,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import EventLog, EventStreams, Progress, ReadModels
 from projections.questions import Document, Question, asked, did_you_mean
+from projections.why import WhyQuestion, why
 
 _VIEWS = (MONITORING, LINEAGE, DISPATCH)
 
@@ -66,6 +67,7 @@ class Queries:
                 history.EventsQuestion,
                 lambda question: history.events(sources, question),
             ),
+            "events.why": Query("events", WhyQuestion, lambda asked: why(streams, asked)),
             "views.completeness": Query("events", Question, self._completeness),
         }
 

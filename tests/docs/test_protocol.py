@@ -14,6 +14,7 @@ from domain import errors
 from projections import datasets, graph, history, runs
 from projections.queries import Queries
 from projections.questions import Question
+from projections.why import WhyQuestion
 from tests.architecture.source import below
 from tests.docs.documents import ROOT
 
@@ -52,6 +53,7 @@ QUESTIONS: dict[str, type[Question]] = {
     "lineage.datasets": datasets.DatasetsQuestion,
     "lineage.dataset": datasets.DatasetQuestion,
     "lineage.graph": graph.GraphQuestion,
+    "events.why": WhyQuestion,
     "events.list": history.EventsQuestion,
 }
 

@@ -129,3 +129,19 @@ def test_a_project_s_files_may_be_anywhere_in_it(tmp_path: Path, elsewhere: Proj
     assert elsewhere.json("run", "up", *data)["status"] == "completed"
     file.write_text(file.read_text().replace("../numbers", "../../numbers"))
     assert elsewhere.run("run", str(file), *data).returncode == 2
+
+
+def test_why_walks_from_a_dataset_to_who_asked_for_it(project: Project) -> None:
+    run = project.json("run", "small.yaml")["run"]
+    by_dataset = project.json("why", "small.totals")
+    assert by_dataset == project.json("why", run, "totals") == project.json("why", "last", "totals")
+    assert (by_dataset["run"], by_dataset["status"]) == (run, "succeeded")
+    assert [one["tag"] for one in by_dataset["chain"][:2]] == [
+        "pipeline.registered.v1",
+        "run.started.v1",
+    ]
+    said = project.run("why", "small.totals").stdout
+    assert "totals succeeded with 2 rows" in said
+    assert "revision 1 of small was registered as a draft" in said
+    assert project.run("why", "nowhere").returncode == 3
+    assert project.run("why", run, "nowhere").returncode == 3
