@@ -117,7 +117,7 @@ def _cold_start(folder: Path) -> Figure:
     def once() -> None:
         shutil.rmtree(folder / ".headwater", ignore_errors=True)
         subprocess.run(
-            [HEADWATER, "run", "noop_chain_4.json", "--quiet"],
+            [HEADWATER, "run", "noop_chain_4.json", "--no-cache", "--quiet"],
             cwd=folder,
             env=environment(),
             check=True,

@@ -107,7 +107,7 @@ async def run_once(connection: Client, pipeline: str) -> float:
     subscription = await connection.subscribe("headwater.event.run.*.completed", cb=ended)
     await connection.flush()
     start = time.perf_counter()
-    reply = await command(connection, "run.start", {"pipeline": pipeline})
+    reply = await command(connection, "run.start", {"pipeline": pipeline, "no_cache": True})
     wanted.append(reply["stream"].split("/")[1])
     if wanted[0] not in ends:
         with anyio.fail_after(120):

@@ -80,5 +80,6 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
         params=facts.params,
         run_time=facts.run_time,
         inputs=tuple(inputs),
+        fresh=facts.no_cache or started.step in facts.fresh,
         traceparent=origin.traceparent if origin else None,
     )

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from domain.errors import Malformed, NotFound, TooLarge
 from domain.limits import command_bytes_max, nesting_max
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import StepResult
 from domain.run.events import ParamValue
 
 
@@ -58,6 +58,10 @@ class StartPayload(Payload, frozen=True, kw_only=True):
     """The new run's id; the command's own id where it is missing."""
     revision: int | None = None
     """The active one where it is missing."""
+    no_cache: bool = False
+    """Reuse nothing that was done before."""
+    fresh: tuple[str, ...] = ()
+    """Steps to do anew, and with them what follows from their new content."""
 
 
 class CancelPayload(Payload, frozen=True, kw_only=True):
@@ -92,7 +96,7 @@ class ReportPayload(Payload, frozen=True, kw_only=True):
     step: str
     attempt: int
     lease: int
-    outcome: Succeeded | Failed
+    outcome: StepResult
     take: str = ""
     """The worker's name, where it wants to go on at once with a step that this one makes ready."""
 

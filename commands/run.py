@@ -83,6 +83,8 @@ class RunHandlers:
             params=resolve(blueprint.params, payload.params),
             plan=blueprint.plan,
             parallel=blueprint.parallel,
+            no_cache=payload.no_cache,
+            fresh=tuple(dict.fromkeys(payload.fresh)),
         )
 
     async def _retry(self, payload: RetryPayload) -> StartRun:

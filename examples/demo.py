@@ -57,7 +57,7 @@ def main() -> int:
 def run_with_a_kill() -> bool:
     """Start a service and a run, kill the process that reads the flights, wait for the end."""
     with service() as pid:
-        started = answer("run", PIPELINE, "--data", DATA, "--detach", "--json")
+        started = answer("run", PIPELINE, "--no-cache", "--data", DATA, "--detach", "--json")
         run = str(started["run"])
         print(f"run {run}", flush=True)
         victim = reader_of(pid, "flights.csv.gz")

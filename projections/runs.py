@@ -208,14 +208,16 @@ def _step(row: Document, *, cancelled: bool) -> Document:
     if left_open or ended:
         status = "cancelled"
     outcome: Document = row["outcome"] or {}
-    names = (
-        "id kind engine depends attempts due worker started_at finished_at reused_from because log"
-    )
+    written_by = outcome.get("written_by") if status == "succeeded" else None
+    if written_by:
+        status = "unchanged"
+    names = "id kind engine depends attempts due worker started_at finished_at because log"
     counts = "rows_in rows_out rows_filtered rows_quarantined"
     return {
         **{name: row[name] for name in names.split()},
         **{name: outcome.get(name) for name in counts.split()},
         "status": status,
+        "reused_from": row["reused_from"] or written_by,
         "seconds": _step_seconds(row),
         "ledger": outcome.get("ledger", "none"),
         "inputs": [{**_INPUT, **entry} for entry in outcome.get("inputs", ())],

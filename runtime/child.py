@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from adapters import telemetry
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
+from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
 from adapters.disk import io_translated
 from adapters.engines.duckdb import DuckEngines
@@ -52,7 +53,7 @@ from commands.steps.ports import StepBroken, StepWork, Workbench
 from commands.steps.task import carry_out
 from domain.errors import Rejection
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, Reused, StepResult
 from runtime.tracing import tracing
 
 _definitions_max = 16
@@ -78,6 +79,7 @@ class Server:
         self._roots = roots
         scratch = scratch_of(data, os.getpid())
         self._artifacts = FileArtifacts(data / "datasets", data / "keys", scratch)
+        self._memory = SourceMemory(data / "sources")
         self._engines = DuckEngines(str(scratch / "spill"), threads)
         self._known: OrderedDict[str, Known] = OrderedDict()
 
@@ -100,7 +102,7 @@ class Server:
         """Make ready for the next request, while nobody waits."""
         self._engines.prepare()
 
-    def _step(self, request: StepRequest) -> Succeeded | Failed:
+    def _step(self, request: StepRequest) -> StepResult:
         work, log = request.work, Path(request.log)
         known = self._definition(request)
         self._engines.memory_bytes = int(request.memory_bytes * _engine_memory_share)
@@ -115,7 +117,9 @@ class Server:
                     span.fail(result.error.code, result.error.message)
         finally:
             written = _print_nowhere(log)
-        return replace(result, log=log_name(work)) if written else result
+        if isinstance(result, Reused) or not written:
+            return result
+        return replace(result, log=log_name(work))
 
     def _definition(self, request: StepRequest) -> Known:
         definition = request.definition
@@ -133,7 +137,7 @@ class Server:
         return Workbench(
             engines=self._engines,
             artifacts=self._artifacts,
-            sources=FileSources(self._engines, work.root, roots),
+            sources=FileSources(self._engines, work.root, roots, self._memory),
             sinks=FileSinks(work.root, roots),
             functions=BundleFunctions(self._data / "bundles" / work.bundle, known.files),
             tracer=ColumnTracer(),

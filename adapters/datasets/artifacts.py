@@ -74,13 +74,17 @@ class FileArtifacts(Artifacts):
                 return None
         return kept
 
-    def keep(self, key: str, kept: Kept) -> Kept:
+    def keep(self, key: str, kept: Kept, *, anew: bool = False) -> Kept:
         path = self._keys / f"{key}.json"
         temporary = self._keys / f".{key}.{uuid4().hex}"
         with io_translated(str(path)):
             write_synced(temporary, msgspec.json.encode(kept))
             try:
                 first = self._link(temporary, path, key)
+                if first is not None and anew and (first.run, first.step) != (kept.run, kept.step):
+                    os.replace(temporary, path)
+                    os.link(path, temporary)
+                    first = None
             finally:
                 os.unlink(temporary)
             sync_folder(self._keys)

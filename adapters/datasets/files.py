@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from adapters.datasets.csvfile import read_csv
 from adapters.datasets.jsonlfile import read_jsonl
+from adapters.datasets.memory import SourceMemory, identity_of
 from adapters.datasets.parquetfile import read_parquet
 from adapters.datasets.reading import Reading
 from adapters.paths import confined
 from commands.steps.ports import Engines, SourceRead, Sources, broken
+from domain.data.dataset import OuterDataset
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
 
@@ -15,10 +17,16 @@ from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Sourc
 class FileSources(Sources):
     """Reads files below the allowed folders, with an engine that can touch nothing else."""
 
-    def __init__(self, engines: Engines, root: str, roots: Sequence[str]) -> None:
+    def __init__(
+        self, engines: Engines, root: str, roots: Sequence[str], memory: SourceMemory
+    ) -> None:
         self._engines = engines
         self._root = root
         self._roots = roots
+        self._memory = memory
+
+    def known(self, path: str) -> OuterDataset | None:
+        return self._memory.known(inside(path, self._root, self._roots))
 
     def read(self, name: str, source: Source, path: str, target: str) -> SourceRead:
         reading = Reading(
@@ -28,7 +36,14 @@ class FileSources(Sources):
             types=dict(source.types),
             declared=bool(source.columns),
         )
-        with self._engines.open({}, (reading.path, target)) as engine:
+        before = identity_of(reading.path)
+        seen = self._read(reading, source)
+        if before is not None and before == identity_of(reading.path):
+            self._memory.remember(reading.path, before, seen.source.fingerprint)
+        return seen
+
+    def _read(self, reading: Reading, source: Source) -> SourceRead:
+        with self._engines.open({}, (reading.path, reading.target)) as engine:
             match source:
                 case CsvSource():
                     return read_csv(reading, source, engine)

@@ -12,6 +12,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -64,16 +65,18 @@ class FileDraft(Draft):
     def destination(self) -> OuterDataset:
         return self._published
 
-    def unchanged(self, key: str) -> Mark | None:
+    def unchanged(self, key: str, run_time: datetime) -> Mark | None:
         mark = _mark(self._target)
         if mark is None or mark.key != key:
             return None
-        try:
-            fingerprint, size = hash_and_sync(str(self._target))
-        except OSError:
-            return None
-        if (fingerprint, size) != (mark.fingerprint, mark.bytes):
-            return None
+        with io_translated(str(self._target)), _locked(self._target.parent):
+            mark = _mark(self._target)
+            if mark is None or mark.key != key or not _is_as_marked(self._target, mark):
+                return None
+            if run_time > _stands_for(mark):
+                mark = replace(mark, confirmed=run_time)
+                _put_mark(self._target, mark)
+                sync_folder(self._target.parent)
         self._name(mark)
         return mark
 
@@ -129,9 +132,21 @@ def _put_mark(target: Path, mark: Mark) -> None:
     os.replace(temporary, _mark_path(target))
 
 
+def _is_as_marked(target: Path, mark: Mark) -> bool:
+    try:
+        return hash_and_sync(str(target)) == (mark.fingerprint, mark.bytes)
+    except FileNotFoundError:
+        return False
+
+
+def _stands_for(mark: Mark) -> datetime:
+    """When the latest run began whose rows these are."""
+    return max(mark.run_time, mark.confirmed or mark.run_time)
+
+
 def _refuse_newer(target: Path, mark: Mark) -> None:
     there = _mark(target)
-    if there is not None and there.run != mark.run and there.run_time > mark.run_time:
+    if there is not None and there.run != mark.run and _stands_for(there) > mark.run_time:
         raise broken(
             "newer_content",
             f"run {there.run}, which began later, has written to it already",

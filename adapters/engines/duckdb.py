@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 
 import duckdb
 import msgspec
 
-from commands.steps.ports import Engine, Engines, SqlValue, StepBroken, broken
+from adapters.engines.outline import outline
+from commands.steps.ports import Engine, Engines, Outline, SqlValue, StepBroken, broken
 from commands.steps.sql import literal, quoted
 from domain.pipeline.sinks import CsvSink, JsonlSink, ParquetSink, Sink
 
@@ -42,6 +44,9 @@ _STEADY = frozenset(
 _ORDERED = frozenset({"ORDER_BY", "TOP_N"})
 _PASSING = frozenset({"LIMIT", "PROJECTION", "STREAMING_LIMIT"})
 _STEADY_JOINS = ("INNER", "LEFT", "SEMI", "ANTI", "MARK", "SINGLE")
+_outlines_max = 256
+"""Texts whose outline is kept at hand: each is asked for more than once."""
+
 _PLACE = re.compile(r"\n\nLINE (\d+):")
 
 
@@ -59,11 +64,15 @@ class DuckEngines(Engines):
         self._threads = threads
         self._spare: Future[duckdb.DuckDBPyConnection] | None = None
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
+        self._outlines = lru_cache(_outlines_max)(lambda sql: outline(sql, self._ask))
         self.memory_bytes = 1 << 30
 
     @property
     def version(self) -> str:
         return f"duckdb {duckdb.__version__}"
+
+    def outline(self, sql: str) -> Outline:
+        return self._outlines(sql)
 
     def prepare(self) -> None:
         """Have an instance made ready for the next step; does not wait for it."""
@@ -91,6 +100,14 @@ class DuckEngines(Engines):
         finally:
             # Closing takes as long as a small step's whole work, and nobody needs to wait for it.
             self._opener.submit(connection.close)
+
+    def _ask(self, statement: str, q: str) -> str:
+        # The instance that waits for the next step answers; this leaves nothing behind in it.
+        self.prepare()
+        assert self._spare is not None  # noqa: S101  # just prepared
+        with _translated():
+            found = self._spare.result().execute(statement, {"q": q}).fetchone()
+        return str(found[0]) if found else ""
 
     def _taken(self) -> duckdb.DuckDBPyConnection:
         spare, self._spare = self._spare, None

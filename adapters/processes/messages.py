@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from commands.ports import Bound
 from commands.steps.ports import StepWork
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import StepResult
 
 HEADER = struct.Struct(">I")
 
@@ -42,7 +42,7 @@ class PingRequest(Struct, frozen=True, kw_only=True, tag="ping"):
 class StepReply(Struct, frozen=True, kw_only=True, tag="step"):
     """What came of a step."""
 
-    result: Succeeded | Failed
+    result: StepResult
     resident_bytes: int
 
 

@@ -30,7 +30,7 @@ from commands.ports import Binder, Bound
 from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.errors import Defect, Rejection, TimedOut, Unavailable
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 
 _bind_attempts_max = 2
@@ -112,7 +112,7 @@ class ChildPool(StepRunner, Binder):
         """Process ids of the children that are alive."""
         return tuple(child.pid for child in self._children)
 
-    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+    async def run(self, work: StepWork, definition: Definition) -> StepResult:
         limits = self._limits.of(definition, work.step)
         async with self._slots:
             child = await self._take(definition.bundle if limits.is_python else None)

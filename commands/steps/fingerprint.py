@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from domain.pipeline.spec import plain
-from domain.pipeline.steps import Step, Transform, kind_of
+from domain.pipeline.spec import PipelineSpec, plain
+from domain.pipeline.steps import Ingest, Step, kind_of
 from domain.run.events import ParamValue
 
 CODE_VERSION = 2
@@ -16,8 +16,10 @@ _WITHOUT_MEANING = ("id", "description", "retry", "timeout", "memory")
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a step's result depends on."""
+    """Everything that a step's result depends on, and whose it is."""
 
+    pipeline: str
+    step: str
     kind: str
     code_version: int
     definition: dict[str, object]
@@ -27,15 +29,26 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     inputs: dict[str, str]
     """Input's name → fingerprint of its content."""
+    outside: list[str]
+    """Name and fingerprint of what is read there, or the name of what is written."""
 
 
-def definition_of(step: Step, files: Mapping[str, str]) -> dict[str, object]:
-    """A step's own words without those that cannot change its result; a named query as text."""
-    said = msgspec.to_builtins(step, enc_hook=plain)
-    words = {key: value for key, value in said.items() if key not in _WITHOUT_MEANING}
-    if isinstance(step, Transform) and step.sql_file:
-        words["sql_file"] = files.get(step.sql_file, "")
+def definition_of(step: Step, spec: PipelineSpec, files: Mapping[str, str]) -> dict[str, object]:
+    """A step's own words, and its source's, without those that cannot change its result; files of
+    the bundle that it names as text."""
+    words = _words(step, files)
+    if isinstance(step, Ingest):
+        words["source"] = _words(spec.sources[step.source], files)
     return words
+
+
+def _words(said: object, files: Mapping[str, str]) -> dict[str, object]:
+    words: dict[str, object] = msgspec.to_builtins(said, enc_hook=plain)
+    return {
+        key: files.get(value, value) if isinstance(value, str) else value
+        for key, value in words.items()
+        if key not in _WITHOUT_MEANING
+    }
 
 
 def code_hash(files: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from commands.steps.ports import (
     broken,
 )
 from commands.steps.quality import evaluate
-from domain.data.dataset import DatasetVersion
+from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.quality import CheckResult
 from domain.errors import Defect
@@ -83,21 +83,26 @@ class Job:
         """The values of the params that a query asks for."""
         return {name: self._value(name) for name in engine.params(query)}
 
-    def key(self, source: Mapping[str, str] | None = None) -> str:
-        """The key of the step's outcome; `source` is what it takes from outside, by hash."""
-        words = definition_of(self.step, self.files)
+    def key(self, outside: OuterDataset | None = None) -> str:
+        """The key of the step's outcome; `outside` is what it reads there, or where it writes."""
+        words = definition_of(self.step, self.spec, self.files)
+        params = self._params_used(words)
+        if self.query:
+            # A comment says nothing, and neither does the place where a query is kept.
+            words = {name: said for name, said in words.items() if name not in ("sql", "sql_file")}
+            words["query"] = self.bench.engines.outline(self.query).text
         identity = Identity(
+            pipeline=self.work.pipeline,
+            step=self.work.step,
             kind=kind_of(self.step),
             code_version=CODE_VERSION,
             definition=words,
-            params=self._params_used(words),
+            params=params,
             code=code_hash(self.files) if _is_python(self.step) else "",
             engine=self._engine_version(),
             timezone=self.bench.timezone,
-            inputs={
-                **{one.name: one.version.fingerprint for one in self.inputs},
-                **(source or {}),
-            },
+            inputs={one.name: one.version.fingerprint for one in self.inputs},
+            outside=[outside.name, outside.fingerprint] if outside else [],
         )
         return key_of(identity)
 
@@ -113,11 +118,6 @@ class Job:
     def edges(self, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
         """Column edges of the step, given its inputs' columns."""
         return self.bench.tracer.trace(self.step, schemas, self.query)
-
-    def kept(self, key: str) -> Kept | None:
-        """What this run has kept under `key` for this very step."""
-        kept = self.bench.artifacts.find(key)
-        return kept if kept is not None and self.is_own(kept) else None
 
     def is_own(self, kept: Kept) -> bool:
         """Whether an outcome is this step's in this run."""

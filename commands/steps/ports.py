@@ -20,7 +20,7 @@ from domain.pipeline.events import Definition
 from domain.pipeline.sinks import Sink
 from domain.pipeline.sources import Source
 from domain.pipeline.steps import Step
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import StepResult
 from domain.run.events import ParamValue, StepError, StepOutcome
 
 
@@ -45,6 +45,8 @@ class StepWork(Struct, frozen=True, kw_only=True, omit_defaults=True):
     params: dict[str, ParamValue]
     run_time: datetime
     inputs: tuple[StepInput, ...] = ()
+    fresh: bool = False
+    """To be done anew, whatever earlier runs did."""
     traceparent: str | None = None
 
 
@@ -55,7 +57,7 @@ class ChildLost(Exception):
 class StepRunner(Protocol):
     """Carries out one step outside the event loop."""
 
-    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+    async def run(self, work: StepWork, definition: Definition) -> StepResult:
         """Work on a step to its end, within its limits of time and memory.
 
         What goes wrong in the step comes back as `Failed` (codes `timeout`, `memory_exceeded`,
@@ -84,6 +86,15 @@ def broken(
     return StepBroken(
         StepError(code=code, message=message, where=where, hint=hint, retryable=retryable)
     )
+
+
+class Outline(Struct, frozen=True):
+    """What a text of SQL says, as far as it matters for its result."""
+
+    text: str
+    """Without comments and layout, where the engine can tell them apart."""
+    unsteady: tuple[str, ...] = ()
+    """What in it gives another answer each time, such as `random()`."""
 
 
 class Engine(Protocol):
@@ -128,6 +139,10 @@ class Engines(Protocol):
     @property
     def version(self) -> str:
         """Name and version; part of a step's fingerprint."""
+        ...
+
+    def outline(self, sql: str) -> Outline:
+        """What a query or an expression says."""
         ...
 
     def open(
@@ -179,9 +194,10 @@ class Artifacts(Protocol):
         """The outcome kept under `key`; None where there is none, or its data is not whole."""
         ...
 
-    def keep(self, key: str, kept: Kept) -> Kept:
+    def keep(self, key: str, kept: Kept, *, anew: bool = False) -> Kept:
         """Keep an outcome, synced on return, without ever replacing another: returns what is kept
-        under the key, which is another's if that one was first."""
+        under the key, which is another's if that one was first. `anew` replaces the outcome of
+        another run, so that what was asked for anew is what later runs reuse."""
         ...
 
 
@@ -196,6 +212,11 @@ class SourceRead(Struct, frozen=True, kw_only=True):
 
 class Sources(Protocol):
     """Reads what lies outside into Parquet files."""
+
+    def known(self, path: str) -> OuterDataset | None:
+        """What a source at `path` holds now, by its hash, where that is known without reading its
+        records: it is the file that was read before, or one of the same size, hashed anew."""
+        ...
 
     def read(self, name: str, source: Source, path: str, target: str) -> SourceRead:
         """Read all of a source at `path` into the file `target`, or raise `StepBroken`, with file
@@ -214,6 +235,8 @@ class Mark(Struct, frozen=True, kw_only=True):
     rows: int
     fingerprint: str = ""
     bytes: int = 0
+    confirmed: datetime | None = None
+    """When the latest run began that found its own rows there already."""
 
 
 class Draft(Protocol):
@@ -229,8 +252,9 @@ class Draft(Protocol):
         """The destination, with its content's hash and size once published."""
         ...
 
-    def unchanged(self, key: str) -> Mark | None:
-        """The destination's mark, if it was written under `key` and was not touched since."""
+    def unchanged(self, key: str, run_time: datetime) -> Mark | None:
+        """The destination's mark, if it was written under `key` and was not touched since. From
+        then on no run that began before `run_time` can replace it."""
         ...
 
     def publish(self, mark: Mark) -> Mark:

@@ -1,9 +1,12 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """Storing: a dataset's rows go to a destination outside, whole or not at all."""
 
+from msgspec.structs import replace
+
 from commands.steps.job import Job, JobInput, Made, account, checked
 from commands.steps.ports import Draft, Engine, Mark, broken
 from commands.steps.sql import literal, quoted
+from domain.data.dataset import OuterDataset
 from domain.data.quality import CheckResult
 from domain.pipeline.rules import orderings
 from domain.pipeline.sinks import CsvSink, JsonlSink, ParquetSink, Sink
@@ -17,7 +20,8 @@ Checked = tuple[tuple[CheckResult, ...], tuple[str, ...]]
 def store(job: Job, step: Store) -> Made:
     """Replace the destination's content by the input's rows.
 
-    A destination that this very content was written to, and nobody touched since, stays as it is.
+    A destination that this very content was written to, and nobody touched since, stays as it is,
+    unless it is wanted anew.
     """
     source = job.only_input()
     if source.version.rows == 0 and not step.allow_empty:
@@ -28,18 +32,40 @@ def store(job: Job, step: Store) -> Made:
             hint="set `allow_empty: true` on the step if that can be",
         )
     with job.bench.sinks.draft(job.filled(step.sink.path)) as draft:
-        key = job.key({"destination": draft.destination.name})
-        if kept := job.kept(key):
+        key = job.key(place_of(draft.destination))
+        kept = job.bench.artifacts.find(key)
+        if kept is not None and job.is_own(kept):
             # Written by this run already; what others wrote since is not ours to replace.
             return Made(outcome=kept.outcome, edges=kept.edges)
+        there = _there(job, draft, key)
+        if kept is not None and there is not None:
+            return Made(outcome=_left(kept.outcome, job, there), edges=kept.edges)
         views = {source.name: source.path}
         with job.bench.engines.open(views, (draft.path,)) as engine:
             counted = StepOutcome(rows_in=source.version.rows)
             results = checked(job, engine, quoted(source.name), step.checks, counted)
             schema = engine.columns(f"from {quoted(source.name)}")
-            mark = draft.unchanged(key) or _write(job, step, engine, draft, key)
+            mark = there or _write(job, step, engine, draft, key)
         outcome = _outcome(source, draft, mark, results)
-    return Made(outcome=outcome, edges=job.edges({source.name: schema}))
+    return Made(outcome=_left(outcome, job, mark), edges=job.edges({source.name: schema}))
+
+
+def place_of(destination: OuterDataset) -> OuterDataset:
+    """A destination by its name alone, which stays the same whatever it holds."""
+    return replace(destination, fingerprint="", bytes=0)
+
+
+def _there(job: Job, draft: Draft, key: str) -> Mark | None:
+    """The mark of a destination in which nothing is to be done."""
+    mark = draft.unchanged(key, job.work.run_time)
+    if mark is None or (job.work.fresh and mark.run != job.work.run):
+        return None
+    return mark
+
+
+def _left(outcome: StepOutcome, job: Job, mark: Mark) -> StepOutcome:
+    """The outcome with the earlier run that wrote the rows, if it was one."""
+    return replace(outcome, written_by=None if mark.run == job.work.run else mark.run)
 
 
 def _write(job: Job, step: Store, engine: Engine, draft: Draft, key: str) -> Mark:

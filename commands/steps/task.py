@@ -9,21 +9,23 @@ from commands.steps.clean import clean
 from commands.steps.ingest import ingest
 from commands.steps.job import Job, Made, inputs_for
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
-from commands.steps.store import store
+from commands.steps.reuse import done_before
+from commands.steps.store import place_of, store
 from commands.steps.transform import transform
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Check, Clean, Ingest, Store, Transform
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import StepOutcome
 
 
 def carry_out(
     work: StepWork, spec: PipelineSpec, files: Mapping[str, str], bench: Workbench
-) -> Succeeded | Failed:
+) -> StepResult:
     """Do the work of one step and say what came of it.
 
-    What this run has done before for the same step and content is not done again: its outcome is
-    found under its key, so a step that is handed out twice reports the same twice.
+    What was done before for the same step and content is not done again: its outcome is found
+    under its key. So a step that is handed out twice reports the same twice, and a later run says
+    that it reuses what an earlier one did.
     """
     started = bench.stopwatch()
     try:
@@ -57,28 +59,30 @@ def _make(job: Job) -> Made:
             return store(job, step)
 
 
-def _done_before(job: Job) -> Succeeded | None:
-    # An ingest and a store have what lies outside in their keys, which their own work finds out.
-    if isinstance(job.step, Ingest | Store):
-        return None
-    kept = job.kept(job.key())
-    return None if kept is None else Succeeded(outcome=kept.outcome, edges=kept.edges)
+def _done_before(job: Job) -> Succeeded | Reused | None:
+    match job.step:
+        case Store():
+            # Whether anything is to be done is for the destination to say.
+            return None
+        case Ingest(source=name):
+            source = job.bench.sources.known(job.filled(job.spec.sources[name].path))
+            return done_before(job, job.key(source)) if source is not None else None
+        case _:
+            return done_before(job, job.key())
 
 
 def _key(job: Job, made: Made) -> str:
-    outside: dict[str, str] = {}
-    if made.outcome.source is not None:
-        outside["source"] = made.outcome.source.fingerprint
-    if made.outcome.destination is not None:
-        outside["destination"] = made.outcome.destination.name
-    return job.key(outside)
+    destination = made.outcome.destination
+    if destination is not None:
+        return job.key(place_of(destination))
+    return job.key(made.outcome.source)
 
 
 def _kept(job: Job, outcome: StepOutcome, made: Made) -> Succeeded:
     """Keep the outcome. Another worker of this run that was first is right; another run with the
-    same key keeps its place, and our own outcome is what we report."""
+    same key keeps its place unless ours was wanted anew, and our own outcome is what we report."""
     mine = Kept(run=job.work.run, step=job.work.step, outcome=outcome, edges=made.edges)
-    first = job.bench.artifacts.keep(outcome.key, mine)
+    first = job.bench.artifacts.keep(outcome.key, mine, anew=job.work.fresh)
     if job.is_own(first):
         return Succeeded(outcome=first.outcome, edges=first.edges)
     if _content(first.outcome) != _content(outcome):

@@ -12,6 +12,7 @@ from domain.run.commands import (
     ClaimStep,
     Failed,
     ReportStep,
+    Reused,
     RunCommand,
     StartRun,
     Succeeded,
@@ -103,6 +104,10 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
         raise Rejection("run_exists", "a run with this id was started before")
     if not command.plan:
         raise Rejection("empty_plan", "a run needs at least one step")
+    known = {step.id for step in command.plan}
+    for step in command.fresh:
+        if step not in known:
+            raise Rejection("step_not_found", f"the pipeline has no step {step!r} to do anew")
     decision = _Decision(state)
     decision.emit(
         RunStarted(
@@ -117,6 +122,8 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
             parallel=command.parallel,
             retry_of=command.retry_of,
             retry_from=command.retry_from,
+            no_cache=command.no_cache,
+            fresh=command.fresh,
         )
     )
     parts = in_parts(command.plan)
@@ -174,7 +181,7 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
         raise _lease_lost(command)
     decision = _Decision(state)
     match command.outcome:
-        case Succeeded():
+        case Succeeded() | Reused():
             for event in _success(run, command, command.outcome):
                 decision.emit(event)
             _go_on(decision)
@@ -185,15 +192,24 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
     return tuple(decision.events)
 
 
-def _success(run: Running, command: ReportStep, outcome: Succeeded) -> Iterator[RunEvent]:
-    kind = run.plan.steps[run.plan.index[command.step]].kind
-    yield _SUCCESS.get(kind, DataProcessed)(
-        step=command.step,
-        attempt=command.attempt,
-        lease=command.lease,
-        outcome=outcome.outcome,
-        log=outcome.log,
-    )
+def _success(run: Running, command: ReportStep, outcome: Succeeded | Reused) -> Iterator[RunEvent]:
+    if isinstance(outcome, Reused):
+        yield StepReused(
+            step=command.step,
+            from_run=outcome.from_run,
+            outcome=outcome.outcome,
+            attempt=command.attempt,
+            lease=command.lease,
+        )
+    else:
+        kind = run.plan.steps[run.plan.index[command.step]].kind
+        yield _SUCCESS.get(kind, DataProcessed)(
+            step=command.step,
+            attempt=command.attempt,
+            lease=command.lease,
+            outcome=outcome.outcome,
+            log=outcome.log,
+        )
     parts = in_parts(outcome.edges)
     for number, edges in enumerate(parts, 1):
         yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)

@@ -31,6 +31,10 @@ class StartRun(Struct, frozen=True, kw_only=True):
     retry_of: UUID | None = None
     retry_from: str | None = None
     reused: tuple[ReusedStep, ...] = ()
+    no_cache: bool = False
+    """Nothing that was done before is to be reused."""
+    fresh: tuple[str, ...] = ()
+    """Steps to be done anew, whatever was done before."""
 
 
 class ClaimStep(Struct, frozen=True, kw_only=True):
@@ -49,6 +53,14 @@ class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded", tag_field="s
     log: str = ""
 
 
+class Reused(Struct, frozen=True, kw_only=True, tag="reused", tag_field="status"):
+    """The step has nothing to do: an earlier run did the same work on the same content."""
+
+    from_run: UUID
+    outcome: StepOutcome
+    edges: tuple[ColumnEdge, ...] = ()
+
+
 class Failed(Struct, frozen=True, kw_only=True, tag="failed", tag_field="status"):
     """The step did not do its work. Code `cancelled` answers a request to cancel."""
 
@@ -57,13 +69,17 @@ class Failed(Struct, frozen=True, kw_only=True, tag="failed", tag_field="status"
     log: str = ""
 
 
+StepResult = Succeeded | Reused | Failed
+"""What may come of a lease."""
+
+
 class ReportStep(Struct, frozen=True, kw_only=True):
     """What came of a lease."""
 
     step: str
     attempt: int
     lease: int
-    outcome: Succeeded | Failed
+    outcome: StepResult
     take: str = ""
     """The worker, where it wants to go on with a step that this one makes ready."""
 

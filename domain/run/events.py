@@ -50,6 +50,8 @@ class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0
     """Time in the engine, hashing and syncing included, without any waiting."""
     warnings: tuple[str, ...] = ()
+    written_by: UUID | None = None
+    """The earlier run that wrote what the destination holds, where nothing had to be written."""
 
 
 class StepError(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,6 +81,10 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parallel: int
     retry_of: UUID | None = None
     retry_from: str | None = None
+    no_cache: bool = False
+    """Nothing is reused, but what a retry takes over from its run."""
+    fresh: tuple[str, ...] = ()
+    """Steps that are done anew, whatever was done before."""
 
 
 class RunPlanned(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -164,6 +170,9 @@ class StepReused(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: str
     from_run: UUID
     outcome: StepOutcome
+    attempt: int = 0
+    lease: int = 0
+    """The lease under which a worker found it; 0 where a retry takes it over at its start."""
 
 
 class StepFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -85,6 +85,8 @@ def _facts(event: RunStarted) -> Facts:
         params=event.params,
         run_time=event.run_time,
         parallel=event.parallel,
+        no_cache=event.no_cache,
+        fresh=frozenset(event.fresh),
     )
 
 

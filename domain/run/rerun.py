@@ -22,7 +22,8 @@ def rerun(run: UUID, events: Sequence[RunEvent], from_step: str | None) -> Start
     """The start of a new run that does `run` again, of the same revision with the same params.
 
     Steps that did not succeed are worked on again, `from_step` too, and all that follow any of
-    these; the outcomes of all others are taken over. Raises `Rejection`.
+    these; the outcomes of all others are taken over. What follows `from_step` is reused where it
+    comes out as before. Raises `Rejection`.
     """
     started = events[0] if events else None
     if not isinstance(started, RunStarted):
@@ -49,6 +50,8 @@ def rerun(run: UUID, events: Sequence[RunEvent], from_step: str | None) -> Start
         parallel=started.parallel,
         retry_of=run,
         retry_from=from_step,
+        no_cache=started.no_cache,
+        fresh=() if from_step is None else (from_step,),
         reused=tuple(done[step.id] for place, step in enumerate(plan.steps) if place not in again),
     )
 

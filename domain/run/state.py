@@ -68,6 +68,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     params: dict[str, ParamValue]
     run_time: datetime
     parallel: int
+    no_cache: bool = False
+    fresh: frozenset[str] = frozenset()
 
 
 class Planning(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,8 @@ class Run(Command):
     """Start a run and follow it to its end.
 
     FILE runs as a draft: checked, and pinned to this run, without changing what NAME stands for.
-    NAME runs what was last applied under it.
+    NAME runs what was last applied under it. A step that was done before, by any run, on the same
+    content is not done again: its result is reused.
 
     Where no service holds the data directory, one is started for as long as the run needs it;
     Ctrl-C then cancels the run. Where one does, the run is its, and Ctrl-C only stops watching.
@@ -30,10 +31,13 @@ class Run(Command):
         ("headwater run flights --param min_month=6", "run what was applied, with a parameter"),
         ("headwater run flights.yaml --json | jq .status", "for scripts: the run as one object"),
         ("headwater run flights.yaml --detach", "start it and come back at once"),
+        ("headwater run flights.yaml --fresh raw", "do one step anew, and what that changes"),
     )
 
     target: Annotated[str, Argument("FILE|NAME", "pipeline file, or name of a pipeline")]
     param: Annotated[tuple[str, ...], Option("value of a parameter", "NAME=VALUE", short="p")] = ()
+    no_cache: Annotated[bool, Option("reuse nothing of earlier runs")] = False
+    fresh: Annotated[tuple[str, ...], Option("a step to do anew in any case", "STEP")] = ()
     detach: Annotated[bool, Option("come back as soon as the run has started", short="d")] = False
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
     store: Annotated[str, Option("where events go: sqlite, or memory to forget", "KIND")] = ""
@@ -47,6 +51,8 @@ class Run(Command):
         way_in = way.detached() if self.detach else way.serving(console)
         async with way_in as serving:
             payload: dict[str, Any] = {"pipeline": self.target, "params": params}
+            payload |= {"no_cache": True} if self.no_cache else {}
+            payload |= {"fresh": list(self.fresh)} if self.fresh else {}
             if file is not None:
                 reply = await register(serving.session, file, {"draft": True})
                 for text in reply.get("warnings") or ():
@@ -65,7 +71,7 @@ class Retry(Command):
 
     examples: ClassVar = (
         ("headwater retry", "retry the newest run"),
-        ("headwater retry RUN --from flown", "do flown and everything behind it again"),
+        ("headwater retry RUN --from flown", "do flown anew, and what that changes"),
     )
 
     run: Annotated[str, Argument("RUN", "id of the run; the newest one if left out")] = ""

@@ -12,6 +12,7 @@ import msgspec
 
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
+from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
 from adapters.engines.binding import bind
 from adapters.engines.duckdb import DuckEngines
@@ -63,7 +64,7 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
                     artifacts=FileArtifacts(
                         folder / "datasets", folder / "keys", folder / "datasets" / "tmp"
                     ),
-                    sources=FileSources(engines, name, (name,)),
+                    sources=FileSources(engines, name, (name,), SourceMemory(folder / "sources")),
                     sinks=FileSinks(name, (name,)),
                     functions=BundleFunctions(folder / "bundle", definition.files),
                     tracer=ColumnTracer(),

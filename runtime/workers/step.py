@@ -35,7 +35,7 @@ from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import leases_max
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
 
@@ -274,7 +274,7 @@ class StepPart(Part):
     async def _attend(self, job: _Job, work: StepWork, definition: Definition, cause: UUID) -> bool:
         """Work and report under a heartbeat; False where the child was lost."""
         job.begin()
-        outcome: Succeeded | Failed | None = None
+        outcome: StepResult | None = None
         async with anyio.create_task_group() as beside:
             beside.start_soon(self._hold, job, work)
             with job.work_scope, suppress(ChildLost):
@@ -305,9 +305,7 @@ class StepPart(Part):
             elif state.cancelling:
                 job.cancel()
 
-    async def _report(
-        self, job: _Job, work: StepWork, outcome: Succeeded | Failed, cause: UUID
-    ) -> None:
+    async def _report(self, job: _Job, work: StepWork, outcome: StepResult, cause: UUID) -> None:
         """Tell the outcome, until it is known to be stored or to count no more."""
         pause = self._limits.resend_seconds_min
         with telemetry.report(str(work.run), work.step, parent=work.traceparent) as span:
@@ -351,7 +349,7 @@ class StepPart(Part):
             self._begin(following)
 
 
-def _told(work: StepWork, outcome: Succeeded | Failed, take: str) -> Mapping[str, Any]:
+def _told(work: StepWork, outcome: StepResult, take: str) -> Mapping[str, Any]:
     return {
         "take": take,
         "run": work.run,

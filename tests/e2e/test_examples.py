@@ -71,6 +71,42 @@ def test_the_average_delay_comes_from_the_recorded_delays(
     assert ("flights.flown", "arr_delay") in direct
 
 
+def test_the_second_run_of_the_flights_does_nothing_again(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    project, first = flights
+    second = project.json("run", "flights.yaml")
+    statuses = {step["id"]: step["status"] for step in second["steps"]}
+    assert statuses == {
+        "raw": "reused",
+        "carriers": "reused",
+        "aircraft": "reused",
+        "flown": "reused",
+        "punctuality": "reused",
+        "published": "unchanged",
+    }
+    assert {step["reused_from"] for step in second["steps"]} == {first["run"]}
+    outputs = [[step["output"] for step in run["steps"]] for run in (first, second)]
+    assert outputs[0] == outputs[1]
+    asked = ("lineage", "flights.punctuality", "--column", "arr_delay", "--up")
+    edges = project.json(*asked)["edges"]
+    assert {edge["run"] for edge in edges} == {second["run"]}
+    # The result is taken away by hand: it is written again, and nothing else is done.
+    (project.folder / "out" / "punctuality.parquet").unlink()
+    third = project.json("run", "flights.yaml")
+    assert [step["status"] for step in third["steps"]] == ["reused"] * 5 + ["succeeded"]
+    assert (project.folder / "out" / "punctuality.parquet").is_file()
+    fourth = project.json("run", "flights.yaml", "--fresh", "carriers")
+    done = [step["id"] for step in fourth["steps"] if step["status"] == "succeeded"]
+    assert done == ["carriers"]
+    fifth = project.json("run", "flights.yaml", "--no-cache")
+    assert {step["status"] for step in fifth["steps"]} == {"succeeded"}
+    assert project.json("verify")["ok"] is True
+    refused = project.run("run", "flights.yaml", "--fresh", "carrier")
+    assert refused.returncode == 3
+    assert "no step 'carrier'" in refused.stderr
+
+
 def test_the_step_in_python_finds_the_unusual_days(tmp_path: Path) -> None:
     project = example("python_step", tmp_path)
     run = project.json("run", "temperatures.yaml")

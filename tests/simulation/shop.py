@@ -14,14 +14,14 @@ from commands.ports import CommandContext, CommandSender, Task, TaskDelivery, Ta
 from commands.steps.ports import StepRunner, StepWork
 from domain.errors import TimedOut, Unavailable
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import StepResult, Succeeded
 from domain.run.events import StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
 from tests.commands.stage import Stage, open_stage
 from tests.simulation.chance import VirtualClock
 
-Life = Callable[[StepWork], Awaitable[Succeeded | Failed]]
+Life = Callable[[StepWork], Awaitable[StepResult]]
 
 
 async def at_once(work: StepWork) -> Succeeded:
@@ -49,7 +49,7 @@ class ScriptedRunner(StepRunner):
         self.works: list[StepWork] = []
         self.cancelled = 0
 
-    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+    async def run(self, work: StepWork, definition: Definition) -> StepResult:
         self.works.append(work)
         life = self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
         try:

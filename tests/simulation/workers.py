@@ -13,7 +13,7 @@ from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.errors import Unavailable
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, StepResult, Succeeded
 from domain.run.events import StepError, StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
@@ -32,7 +32,7 @@ class SeededRunner(StepRunner):
         self._is_wild = is_wild
         self.begun: Counter[LeaseKey] = Counter()
 
-    async def run(self, work: StepWork, definition: Definition) -> Succeeded | Failed:
+    async def run(self, work: StepWork, definition: Definition) -> StepResult:
         """As promised by the port."""
         assert definition.bundle == work.bundle
         self.begun[(work.run, work.step, work.lease)] += 1

@@ -17,7 +17,7 @@ from adapters.processes.pool import ChildPool
 from commands.steps.ports import ChildLost
 from domain.errors import Rejection
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, StepResult, Succeeded
 from tests.adapters.processes.conftest import FUNCTIONS, Project
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ async def until(path: Path) -> None:
             await anyio.lowlevel.checkpoint()
 
 
-def pid_in(project: Project, result: Succeeded | Failed) -> int:
+def pid_in(project: Project, result: StepResult) -> int:
     """The process that a step ran in, from its output."""
     assert isinstance(result, Succeeded), result
     assert result.outcome.output is not None
@@ -221,7 +221,7 @@ async def test_steps_share_the_pool(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options(size=2)) as pool:
         await ingest(pool, project, definition)
-        results: list[Succeeded | Failed] = []
+        results: list[StepResult] = []
 
         async def one(number: int) -> None:
             work = replace(project.work("same", definition), attempt=number)

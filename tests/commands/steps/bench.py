@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
+from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
@@ -19,7 +20,7 @@ from commands.steps.task import carry_out
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import PipelineSpec, decode_spec
 from domain.pipeline.steps import inputs_of
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import ParamValue, StepError, StepOutcome
 
 RUN_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -31,7 +32,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
         self.data = folder / "data"
-        self.project.mkdir()
+        self.project.mkdir(exist_ok=True)
         self.engines = DuckEngines(str(self.data / "spill"), 2)
         self.artifacts = FileArtifacts(
             self.data / "datasets", self.data / "keys", self.data / "datasets" / "tmp" / "0"
@@ -43,7 +44,7 @@ class Bench:
         return Workbench(
             engines=self.engines,
             artifacts=self.artifacts,
-            sources=FileSources(self.engines, root, [root]),
+            sources=FileSources(self.engines, root, [root], SourceMemory(self.data / "sources")),
             sinks=FileSinks(root, [root]),
             functions=BundleFunctions(self.data / "bundles" / "b", files),
             tracer=ColumnTracer(),
@@ -81,10 +82,11 @@ class Walk:
         self.files = files or {}
         self.run: UUID = uuid4()
         self.run_time = RUN_TIME
+        self.fresh = False
         self.done: dict[str, DatasetVersion] = {}
         self.workbench = bench.workbench(self.files)
 
-    def step(self, id_: str) -> Succeeded | Failed:
+    def step(self, id_: str) -> StepResult:
         """Carry out one step with what those before it made."""
         inputs = tuple(
             StepInput(step=source, version=self.done[source])
@@ -102,16 +104,17 @@ class Walk:
             params=self.params,
             run_time=self.run_time,
             inputs=inputs,
+            fresh=self.fresh,
         )
         result = carry_out(work, self.spec, self.files, self.workbench)
-        if isinstance(result, Succeeded) and result.outcome.output is not None:
+        if isinstance(result, Succeeded | Reused) and result.outcome.output is not None:
             self.done[id_] = result.outcome.output
         return result
 
     def outcome(self, id_: str) -> StepOutcome:
         """The outcome of a step that must succeed."""
         result = self.step(id_)
-        assert isinstance(result, Succeeded), result
+        assert isinstance(result, Succeeded | Reused), result
         return result.outcome
 
     def error(self, id_: str) -> StepError:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -77,14 +78,48 @@ def test_a_destination_is_replaced_whole(bench: Bench) -> None:
 def test_the_same_content_is_not_written_again(bench: Bench) -> None:
     sink: dict[str, object] = {"kind": "csv", "path": "rows.csv"}
     path = bench.project / "rows.csv"
-    first = walk(bench, sink).outcome("kept")
+    writer = walk(bench, sink)
+    first = writer.outcome("kept")
     inode = path.stat().st_ino
     second = walk(bench, sink).outcome("kept")
     assert path.stat().st_ino == inode
     assert second.destination == first.destination
-    path.write_text("touched")
+    assert (first.written_by, second.written_by) == (None, writer.run)
+
+
+@pytest.mark.parametrize("by_hand", [Path.unlink, lambda path: path.write_text("touched")])
+def test_what_was_changed_by_hand_is_written_again(
+    bench: Bench, by_hand: Callable[[Path], object]
+) -> None:
+    sink: dict[str, object] = {"kind": "csv", "path": "rows.csv"}
+    path = bench.project / "rows.csv"
     walk(bench, sink).outcome("kept")
+    by_hand(path)
+    again = walk(bench, sink).outcome("kept")
     assert content(path) == [(3, "x"), (2, "z"), (1, None)]
+    assert again.written_by is None
+
+
+def test_what_is_wanted_anew_is_written_again(bench: Bench) -> None:
+    sink: dict[str, object] = {"kind": "csv", "path": "rows.csv"}
+    walk(bench, sink).outcome("kept")
+    inode = (bench.project / "rows.csv").stat().st_ino
+    anew = walk(bench, sink)
+    anew.fresh = True
+    assert anew.outcome("kept").written_by is None
+    assert (bench.project / "rows.csv").stat().st_ino != inode
+
+
+def test_rows_that_a_newer_run_found_in_place_are_safe_from_an_older_one(bench: Bench) -> None:
+    sink: dict[str, object] = {"kind": "csv", "path": "rows.csv"}
+    walk(bench, sink).outcome("kept")
+    late = walk(bench, sink, "n,g\n7,x\n")
+    late.run_time += timedelta(seconds=1)
+    newer = walk(bench, sink)
+    newer.run_time += timedelta(seconds=2)
+    assert newer.outcome("kept").written_by is not None
+    assert late.error("kept").code == "newer_content"
+    assert len(content(bench.project / "rows.csv")) == 3
 
 
 def test_an_older_run_does_not_replace_a_newer_ones_rows(bench: Bench) -> None:

@@ -1,0 +1,59 @@
+"""Reuse: what was done before for the same step on the same content is not done again.
+
+A key says what a step is and what it works on, so whatever is kept under it is the step's result,
+in which run ever it was made. Three things are worked on all the same: what somebody wants anew,
+what gives another answer each time, and what is not whole any more.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from commands.steps.job import Job
+from domain.pipeline.spec import plain
+from domain.run.commands import Reused, Succeeded
+
+_EXPRESSIONS = frozenset(("keep_rows", "where", "sql"))
+"""Words of rules whose value is SQL."""
+
+_OUTSIDE = frozenset(("freshness",))
+"""Rules that ask something that is no content: the clock, say."""
+
+
+def done_before(job: Job, key: str) -> Succeeded | Reused | None:
+    """The outcome kept under `key`, where it may stand for this step: as the step's own success
+    where this very run kept it before its worker was lost, else as another run's."""
+    kept = job.bench.artifacts.find(key)
+    if kept is None:
+        return None
+    if job.is_own(kept):
+        return Succeeded(outcome=kept.outcome, edges=kept.edges)
+    if job.work.fresh or unsteady(job):
+        return None
+    return Reused(from_run=kept.run, outcome=kept.outcome, edges=kept.edges)
+
+
+def unsteady(job: Job) -> tuple[str, ...]:
+    """What gives another answer each time; such a step is never reused."""
+    words = msgspec.to_builtins(job.step, enc_hook=plain)
+    rules = [*words.get("rules", ()), *words.get("checks", ())]
+    outside = [f"the rule {key}" for rule in rules for key in rule if key in _OUTSIDE]
+    texts = [job.query] if job.query else []
+    found = [
+        call
+        for text in (*texts, *_expressions(rules))
+        for call in job.bench.engines.outline(text).unsteady
+    ]
+    return tuple(dict.fromkeys((*found, *outside)))
+
+
+def _expressions(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _expressions(one)
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            if key in _EXPRESSIONS and isinstance(one, str):
+                yield one
+            else:
+                yield from _expressions(one)
