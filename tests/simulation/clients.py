@@ -30,7 +30,7 @@ class Client:
         dice = self._chance.dice
         await self.tell("pipeline.register", spec=self._sketch(name))
         async with anyio.create_task_group() as tasks:
-            for _ in range(dice.randint(1, 3)):
+            for _ in range(dice.randint(1, 4)):
                 tasks.start_soon(self._one_run, name, dice.uniform(0, 20))
             if dice.random() < 0.2:
                 tasks.start_soon(self._pause, name, dice.uniform(0, 15))
@@ -63,7 +63,8 @@ class Client:
     async def _one_run(self, name: str, after: float) -> None:
         dice = self._chance.dice
         await anyio.sleep(after)
-        reply = await self.tell("run.start", pipeline=name)
+        anew = dice.choice(({}, {}, {}, {"no_cache": True}, {"fresh": ["s0"]}))
+        reply = await self.tell("run.start", pipeline=name, **anew)
         if not is_accepted(reply):
             assert reply["code"] in ("pipeline_paused", "pipeline_retired"), reply
             return

@@ -93,6 +93,7 @@ def check_run(run: UUID, events: Sequence[Any], outcome: Outcome) -> None:
     started = events[0]
     assert isinstance(started, RunStarted)
     check_parallel(events, started.parallel)
+    check_reuse(started, events, outcome)
     if isinstance(ends[0], RunCompleted):
         assert done == set(inputs)
     if isinstance(ends[0], RunCancelled):
@@ -119,6 +120,8 @@ def check_steps(run: UUID, events: Sequence[Any], inputs: dict[str, tuple[str, .
             case StepReused() | StepSkipped():
                 assert event.step not in done
                 if isinstance(event, StepReused):
+                    found = (event.attempt, event.lease) if event.lease else None
+                    assert open_leases.pop(event.step, None) == found
                     done.add(event.step)
             case _ if isinstance(event, StepSucceeded):
                 assert event.step not in done, f"{run} {event.step} took effect twice"
@@ -137,6 +140,17 @@ def check_parallel(events: Iterable[Any], parallel: int) -> None:
             assert active <= parallel
         elif isinstance(event, StepFailed | StepSucceeded):
             active -= 1
+        elif isinstance(event, StepReused):
+            active -= event.lease > 0
+
+
+def check_reuse(started: RunStarted, events: Iterable[Any], outcome: Outcome) -> None:
+    """What is reused was made by the run that is named, and was not asked for anew."""
+    for event in events:
+        if isinstance(event, StepReused) and event.lease:
+            assert not started.no_cache
+            assert event.step not in started.fresh
+            assert event.outcome in outcome.runner.made[(event.from_run, event.step)]
 
 
 def check_work(run: UUID, events: Iterable[Any], outcome: Outcome) -> None:

@@ -22,6 +22,13 @@ def test_every_promise_is_kept(seed: int) -> None:
     check(happen(seed))
 
 
+def test_worlds_have_reuse_in_them() -> None:
+    """Within a run that has work, too, so that the promises about it are put to the test."""
+    records = [record for seed in range(20) for record in happen(seed).records]
+    found = [one for one in records if one.tag == "run.step_reused.v1" and b'"lease"' in one.state]
+    assert len(found) > 20
+
+
 def test_the_same_seed_gives_the_same_world() -> None:
     """Byte for byte, so that a failing seed can be looked at again."""
     first, second = happen(1), happen(1)

@@ -13,7 +13,7 @@ from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.errors import Unavailable
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, StepResult, Succeeded
+from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import StepError, StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
@@ -24,19 +24,34 @@ from tests.simulation.wire import Wire, WorkerWire
 LeaseKey = tuple[UUID, str, int]
 
 
+day_seconds = 30.0
+"""How long the world outside stays as it is: steps without inputs read it."""
+
+
 class SeededRunner(StepRunner):
-    """Takes its time and fails as the seed and the lease say, and counts what it did."""
+    """Takes its time and fails as the seed and the lease say, reuses what was done before on the
+    same content, and counts what it did. What is kept under a key outlives every process."""
 
     def __init__(self, seed: int, is_wild: bool) -> None:
         self._seed = seed
         self._is_wild = is_wild
+        self._kept: dict[str, tuple[UUID, StepOutcome]] = {}
         self.begun: Counter[LeaseKey] = Counter()
+        self.made: dict[tuple[UUID, str], list[StepOutcome]] = {}
+        """What each run has kept for each step."""
 
     async def run(self, work: StepWork, definition: Definition) -> StepResult:
         """As promised by the port."""
         assert definition.bundle == work.bundle
         self.begun[(work.run, work.step, work.lease)] += 1
         dice = random.Random(f"{self._seed} {work.run} {work.step} {work.lease}")
+        key = _key(work)
+        if key in self._kept:
+            run, outcome = self._kept[key]
+            if run == work.run:
+                return Succeeded(outcome=outcome)
+            if not work.fresh:
+                return Reused(from_run=run, outcome=outcome)
         await anyio.sleep(dice.choice((0.001, 0.05, 0.5, 2.0, 12.0)))
         luck = dice.random() if self._is_wild else 1.0
         if luck < 0.05:
@@ -45,14 +60,30 @@ class SeededRunner(StepRunner):
             return Failed(error=StepError(code="sql_error", message="bad luck", retryable=True))
         if luck < 0.18:
             return Failed(error=StepError(code="check_failed", message="worse luck"))
-        content = f"{work.run} {work.step} {work.lease}"
+        result = self._keep(work, key)
+        if luck > 0.97 and self._is_wild:
+            raise ChildLost
+        return result
+
+    def _keep(self, work: StepWork, key: str) -> Succeeded:
         version = DatasetVersion(
             dataset=f"{work.pipeline}.{work.step}",
-            fingerprint=hashlib.sha256(content.encode()).hexdigest(),
+            fingerprint=hashlib.sha256(key.encode()).hexdigest(),
             rows=1,
-            bytes=len(content),
+            bytes=len(key),
         )
-        return Succeeded(outcome=StepOutcome(output=version, rows_out=1))
+        outcome = StepOutcome(key=key, output=version, rows_out=1)
+        if key not in self._kept or work.fresh:
+            self._kept[key] = (work.run, outcome)
+            self.made.setdefault((work.run, work.step), []).append(outcome)
+        return Succeeded(outcome=outcome)
+
+
+def _key(work: StepWork) -> str:
+    """What the step is and what it works on: its inputs, or the day."""
+    read = [one.version.fingerprint for one in work.inputs]
+    outside = [] if read else [str(anyio.current_time() // day_seconds)]
+    return " ".join((work.pipeline, work.step, *read, *outside))
 
 
 class Gate:
