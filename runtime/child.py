@@ -33,6 +33,7 @@ from adapters.disk import io_translated
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.tracer import ColumnTracer
+from adapters.pipelinefile.contracts import read_contract
 from adapters.processes.messages import (
     HEADER,
     BindReply,
@@ -141,6 +142,7 @@ class Server:
             sinks=FileSinks(work.root, roots),
             functions=BundleFunctions(self._data / "bundles" / work.bundle, known.files),
             tracer=ColumnTracer(),
+            contracts=read_contract,
             stopwatch=time.perf_counter,
             timezone=self._timezone,
         )
@@ -151,7 +153,9 @@ class Server:
         from adapters.engines.binding import bind
 
         spec = msgspec.json.decode(request.spec)
-        bound = bind(spec, request.files, request.root, self._roots or (request.root,))
+        bound = bind(
+            spec, request.files, request.root, self._roots or (request.root,), read_contract
+        )
         return BindReply(pipeline=str(spec["pipeline"]), bound=bound)
 
 

@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from adapters.engines.casebinding import case_problems
+from adapters.engines.contractbinding import Contracts, declared, read_contracts
 from adapters.engines.functions import function_problems
 from adapters.engines.queries import tables_of
 from adapters.engines.rulebinding import sql_problem
@@ -20,6 +21,7 @@ from adapters.engines.sniffing import sniff
 from adapters.engines.tables import SqlRefused, empty_tables
 from adapters.paths import confined
 from commands.ports import Bound
+from commands.steps.ports import ContractReader
 from domain.errors import Malformed
 from domain.pipeline.events import Definition
 from domain.pipeline.names import did_you_mean
@@ -39,6 +41,7 @@ def bind(
     files: Mapping[str, str],
     root: str,
     roots: Sequence[str],
+    contracts: ContractReader,
 ) -> Bound:
     """The definition with sniffed types and the inputs of queries written in, and its plan.
 
@@ -52,7 +55,7 @@ def bind(
     except InvalidSpec as error:
         raise rejection(error.problems) from error
     binding = _Binding(decoded, files, root, roots)
-    bound, planned = binding.bound()
+    bound, planned = binding.bound(contracts)
     encoded = encode_spec(bound)
     return Bound(
         definition=Definition(
@@ -78,10 +81,12 @@ class _Binding:
         self._ids = [step.id for step in spec.steps]
         self._problems: list[Problem] = []
         self._written: dict[Path, str] = {}
+        self._contracts: Contracts = {}
 
-    def bound(self) -> tuple[PipelineSpec, tuple[PlannedStep, ...]]:
+    def bound(self, read: ContractReader) -> tuple[PipelineSpec, tuple[PlannedStep, ...]]:
         """The spec with everything pinned, and the plan. Raises `Rejection`."""
         self._in_roots()
+        self._contracts = read_contracts(self._spec, self._files, read, self._problems)
         sources = {name: self._source(name, one) for name, one in self._spec.sources.items()}
         steps = tuple(self._with_inputs(step) for step in self._spec.steps)
         spec = replace(self._spec, sources=sources, steps=steps)
@@ -92,6 +97,7 @@ class _Binding:
             by_id = {step.id: step for step in steps}
             with empty_tables(spec.params) as engine:
                 schemas = StepSchemas(spec, self._files, engine, self._problems, self.warnings)
+                schemas.contracts = self._contracts
                 ordered = [by_id[one.id] for one in planned]
                 for step in ordered:
                     schemas.add(step)
@@ -118,6 +124,10 @@ class _Binding:
 
     def _source(self, name: str, source: Source) -> Source:
         path = joined("sources", name)
+        told = declared(source, self._contracts, joined(path, "contract"), self._problems)
+        if told is None:
+            return source
+        source = told
         file = self._path(source.path, joined(path, "path"))
         if file is None:
             return source
@@ -130,7 +140,8 @@ class _Binding:
         try:
             types = sniff(source, file)
         except Malformed as error:
-            key = "columns" if source.columns and file.exists() else "path"
+            given = "contract" if source.contract else "columns"
+            key = given if source.columns and file.exists() else "path"
             self._say(joined(path, key), error)
             return source
         return replace(source, sniffed={} if source.columns else types)

@@ -9,7 +9,7 @@ from adapters.engines.origins import Origins, traced
 from adapters.engines.queries import parsed
 from domain.data.lineage import ColumnEdge
 from domain.pipeline.rules import Cast, Deduplicate, DropNulls, KeepRows, Rename, orderings
-from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform
+from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, Validate
 
 Schemas = Mapping[str, Mapping[str, str]]
 """Input's name in the step → its columns: name → type."""
@@ -25,7 +25,7 @@ def trace_columns(step: Step, schemas_of_inputs: Schemas, sql: str = "") -> tupl
     makes no columns of its own.
     """
     match step:
-        case Ingest() | Store():
+        case Ingest() | Store() | Validate():
             return _bounded(
                 {
                     column: Origins(direct=frozenset([(name, column)]))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from adapters.engines.contractbinding import Contracts, contract_problems
 from adapters.engines.rulebinding import (
     Columns,
     cleaned,
@@ -14,7 +15,7 @@ from commands.steps.sql import sql_type
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, inputs_of
+from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, Validate, inputs_of
 
 
 class StepSchemas:
@@ -29,6 +30,8 @@ class StepSchemas:
         problems: list[Problem],
         warnings: list[str],
     ) -> None:
+        self.contracts: Contracts = {}
+        """Those that steps are held against; what was bound before needs none."""
         self._spec = spec
         self._files = files
         self._engine = engine
@@ -79,6 +82,12 @@ class StepSchemas:
             case Check(input=source, rules=rules):
                 at = joined(base, "rules")
                 self._problems += quality_problems(rules, inputs[source], self._engine, at)
+                return inputs[source]
+            case Validate(input=source, contract=named):
+                contract = self.contracts.get(named)
+                if contract is not None:
+                    columns = inputs[source]
+                    self._problems += contract_problems(step, contract, columns, self._engine)
                 return inputs[source]
             case Store(input=source):
                 at = joined(base, "order_by")

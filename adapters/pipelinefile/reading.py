@@ -1,6 +1,6 @@
 """A pipeline file and everything it names, read from disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,11 @@ from adapters.pipelinefile.tomlfile import read_toml
 from adapters.pipelinefile.yamlfile import read_yaml
 from domain.errors import Malformed, NotFound
 from domain.limits import definition_bytes_max
+from domain.pipeline.contracts import place_of
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
 from domain.pipeline.spec import PipelineSpec, examine
-from domain.pipeline.steps import Transform
+from domain.pipeline.steps import Transform, Validate
 
 _READERS = {".yaml": read_yaml, ".yml": read_yaml, ".json": read_json, ".toml": read_toml}
 
@@ -70,6 +71,12 @@ def _files(
     spec: PipelineSpec, root: str, roots: Sequence[str], problems: list[Problem]
 ) -> dict[str, str]:
     files: dict[str, str] = {}
+    for at, named in _contracts(spec):
+        file = place_of(named)[0]
+        try:
+            files[file] = read_text(confined(file, root, roots))
+        except (Malformed, NotFound) as error:
+            problems.append(Problem(path=at, message=error.message, hint=error.hint))
     for step in spec.steps:
         if not isinstance(step, Transform) or step.sql:
             continue
@@ -83,3 +90,12 @@ def _files(
         except (Malformed, NotFound) as error:
             problems.append(Problem(path=at, message=error.message, hint=error.hint))
     return files
+
+
+def _contracts(spec: PipelineSpec) -> Iterator[tuple[str, str]]:
+    for name, source in spec.sources.items():
+        if source.contract:
+            yield joined(joined("sources", name), "contract"), source.contract
+    for step in spec.steps:
+        if isinstance(step, Validate):
+            yield joined(joined("steps", step.id), "contract"), step.contract

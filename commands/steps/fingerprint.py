@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from domain.pipeline.contracts import place_of
 from domain.pipeline.spec import PipelineSpec, plain
 from domain.pipeline.steps import Ingest, Step, kind_of
 from domain.run.events import ParamValue
@@ -45,10 +46,17 @@ def definition_of(step: Step, spec: PipelineSpec, files: Mapping[str, str]) -> d
 def _words(said: object, files: Mapping[str, str]) -> dict[str, object]:
     words: dict[str, object] = msgspec.to_builtins(said, enc_hook=plain)
     return {
-        key: files.get(value, value) if isinstance(value, str) else value
+        key: _text(key, value, files) if isinstance(value, str) else value
         for key, value in words.items()
         if key not in _WITHOUT_MEANING
     }
+
+
+def _text(key: str, value: str, files: Mapping[str, str]) -> str | list[str]:
+    if key == "contract" and value:
+        file, table = place_of(value)
+        return [files.get(file, ""), table]
+    return files.get(value, value)
 
 
 def code_hash(files: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.data.contract import Contract
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.errors import Failure
@@ -303,6 +304,15 @@ class Tracer(Protocol):
         ...
 
 
+class ContractReader(Protocol):
+    """Reads contracts."""
+
+    def __call__(self, file: str, table: str, text: str) -> Contract:
+        """The contract for one table of a file with this text; `table` may be empty where it has
+        one. Raises `domain.pipeline.contracts.InvalidContract` with every mistake."""
+        ...
+
+
 class Stopwatch(Protocol):
     """Seconds, to say how long something took."""
 
@@ -321,5 +331,6 @@ class Workbench:
     sinks: Sinks
     functions: Functions
     tracer: Tracer
+    contracts: ContractReader
     stopwatch: Stopwatch
     timezone: str = "UTC"

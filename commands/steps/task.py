@@ -12,8 +12,9 @@ from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
 from commands.steps.reuse import done_before
 from commands.steps.store import place_of, store
 from commands.steps.transform import transform
+from commands.steps.validate import validate
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Check, Clean, Ingest, Store, Transform
+from domain.pipeline.steps import Check, Clean, Ingest, Store, Transform, Validate
 from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import StepOutcome
 
@@ -49,6 +50,8 @@ def _make(job: Job) -> Made:
     match step:
         case Ingest():
             return ingest(job, step)
+        case Validate():
+            return validate(job, step)
         case Clean():
             return clean(job, step)
         case Transform():

@@ -17,7 +17,7 @@ from domain.pipeline.rules import (
 )
 from domain.pipeline.shape import decode, joined, wanted
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
-from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform
+from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, Validate
 
 SOURCES: dict[str, type[Source]] = {
     "csv": CsvSource,
@@ -26,6 +26,7 @@ SOURCES: dict[str, type[Source]] = {
 }
 STEPS: dict[str, type[Step]] = {
     "ingest": Ingest,
+    "validate": Validate,
     "clean": Clean,
     "transform": Transform,
     "check": Check,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from domain.limits import attempts_max
+from domain.pipeline.contracts import place_of
 from domain.pipeline.limits import Limits, percent
 from domain.pipeline.names import name_problem
 from domain.pipeline.problems import Problem
@@ -24,7 +25,7 @@ from domain.pipeline.rules import (
 )
 from domain.pipeline.shape import joined
 from domain.pipeline.sources import CsvSource
-from domain.pipeline.steps import Check, Clean, Ingest, Retry, Step, Store, Transform
+from domain.pipeline.steps import Check, Clean, Ingest, Retry, Step, Store, Transform, Validate
 from domain.pipeline.units import ByteSize, Duration
 
 _timeout_seconds_max = 30 * 86400.0
@@ -83,7 +84,7 @@ def csv_demands(source: CsvSource, path: str) -> Iterator[Problem]:
     if len(source.delimiter) != 1:
         message = f"{source.delimiter!r} is not one character"
         yield Problem(path=joined(path, "delimiter"), message=message)
-    if not source.header and not source.columns:
+    if not source.header and not source.columns and not source.contract:
         yield Problem(
             path=joined(path, "header"),
             message="a file without a header does not name its columns",
@@ -107,6 +108,9 @@ def step_demands(step: Step, path: str) -> Iterator[Problem]:
                 yield Problem(path=joined(path, "rules"), message="no rule at all")
         case Store():
             yield from _columns(step.order_by, joined(path, "order_by"), empty=True)
+        case Validate():
+            if not place_of(step.contract)[0]:
+                yield Problem(path=joined(path, "contract"), message="an empty path")
         case Ingest():
             pass
 

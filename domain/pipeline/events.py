@@ -11,7 +11,7 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spec: Raw
     """The pipeline file as canonical JSON (`domain.pipeline.spec.PipelineSpec`)."""
     files: dict[str, str] = {}
-    """SQL files and Python modules it names: path relative to `root` → text."""
+    """Contracts, SQL files and Python modules it names: path relative to `root` → text."""
     root: str = ""
     """Folder that relative paths start from."""
 

@@ -11,21 +11,21 @@ LATER: dict[str, frozenset[str]] = {
         "ledger engine owner tags alerts notify timezone env"
     ),
     "params": _words("secret values min max"),
-    "sources": _words("contract extra_columns connection query url partition"),
+    "sources": _words("extra_columns connection query url partition"),
     "sources kind": _words(
         "dataset http postgres s3 sqlite excel avro nats kafka python delta iceberg"
     ),
     "steps": _words(
-        "contract keeps on_violation ledger where keep engine quarantine "
-        "on_failure schedule sinks partition tags owner"
+        "keeps ledger where keep engine quarantine on_failure schedule sinks partition tags owner"
     ),
-    "steps kind": _words("validate index notify"),
+    "steps kind": _words("index notify"),
     "sink": _words("connection table partition_by url key"),
     "sink kind": _words("postgres s3 sqlite http webhook mail nats kafka delta iceberg excel"),
     "rules": _words(
         "trim fill map freshness where tolerance references sql extra_columns lookup mask"
     ),
     "mode": frozenset(("append", "upsert")),
+    "on_violation": frozenset(("quarantine",)),
 }
 """Where a word may stand → the words."""
 

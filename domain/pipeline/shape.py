@@ -216,4 +216,6 @@ def _fields(type_: inspect.Type) -> list[str]:
 
 
 def _choices(type_: inspect.Type) -> list[str]:
+    if isinstance(type_, inspect.UnionType):
+        return [word for one in type_.types for word in _choices(one)]
     return [str(one) for one in type_.values] if isinstance(type_, inspect.LiteralType) else []

@@ -10,6 +10,9 @@ class _Source(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkn
     """Relative to the pipeline file; may hold `${param}`."""
     columns: dict[str, ColumnType] = {}
     """The declared columns, all of them; without them names and types are sniffed and pinned."""
+    contract: str = ""
+    """A contract's file that declares the columns, and `#TABLE` behind it where the file has
+    several. Binding writes its columns into `columns`."""
     sniffed: dict[str, str] = {}
     """Column → type as found in the file when the pipeline was bound: a `ColumnType`, or a type in
     DuckDB's words where none of those fits. Written by Headwater, not by people."""

@@ -73,6 +73,15 @@ class Check(_Step, frozen=True, kw_only=True, tag_field="kind", tag="check"):
     rules: QualityRules
 
 
+class Validate(_Step, frozen=True, kw_only=True, tag_field="kind", tag="validate"):
+    """Holds its input against a contract."""
+
+    input: str
+    contract: str
+    """The contract's file, and `#TABLE` behind it where the file has several."""
+    on_violation: Literal["fail", "warn"] = "fail"
+
+
 class Store(_Step, frozen=True, kw_only=True, tag_field="kind", tag="store"):
     """Writes its input to a destination."""
 
@@ -83,7 +92,7 @@ class Store(_Step, frozen=True, kw_only=True, tag_field="kind", tag="store"):
     allow_empty: bool = False
 
 
-Step = Ingest | Clean | Transform | Check | Store
+Step = Ingest | Validate | Clean | Transform | Check | Store
 
 
 def kind_of(step: Step) -> str:
@@ -98,5 +107,5 @@ def inputs_of(step: Step) -> dict[str, str]:
             return {}
         case Transform():
             return step.aliases
-        case Clean() | Check() | Store():
+        case Validate() | Clean() | Check() | Store():
             return {step.input: step.input}

@@ -24,10 +24,13 @@ async def bind_locally(file: PipelineFile, settings: Settings) -> Document:
     Raises like `read_pipeline`.
     """
     from adapters.engines.binding import bind  # the engine is slow to import
+    from adapters.pipelinefile.contracts import read_contract
 
     roots = (file.root, *settings.roots)
     try:
-        bound = await to_thread.run_sync(bind, {**file.spec}, {**file.files}, file.root, roots)
+        bound = await to_thread.run_sync(
+            bind, {**file.spec}, {**file.files}, file.root, roots, read_contract
+        )
     except Rejection as rejection:
         raise file.placed(rejection) from rejection
     return {

@@ -19,6 +19,7 @@ from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.schemas import step_columns
 from adapters.engines.tracer import ColumnTracer
+from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
 from commands.steps.case import Trial, try_case
 from commands.steps.ports import Workbench
@@ -36,7 +37,7 @@ def try_cases(file: PipelineFile, settings: Settings, only: str = "") -> list[Do
     """
     roots = (file.root, *settings.roots)
     try:
-        bound = bind({**file.spec}, {**file.files}, file.root, roots)
+        bound = bind({**file.spec}, {**file.files}, file.root, roots, read_contract)
     except Rejection as rejection:
         raise file.placed(rejection) from rejection
     with _trial(bound, settings) as trial, redirect_stdout(sys.stderr):
@@ -68,6 +69,7 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
                     sinks=FileSinks(name, (name,)),
                     functions=BundleFunctions(folder / "bundle", definition.files),
                     tracer=ColumnTracer(),
+                    contracts=read_contract,
                     stopwatch=time.perf_counter,
                     timezone=settings.timezone,
                 ),

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -50,6 +49,7 @@ class LocalBinder(Binder):
         self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
     ) -> tuple[str, Bound]:
         from adapters.engines.binding import bind  # the engine is slow to import
+        from adapters.pipelinefile.contracts import read_contract
 
-        bound = await to_thread.run_sync(partial(bind, spec, files, root, self._roots))
+        bound = await to_thread.run_sync(bind, spec, files, root, self._roots, read_contract)
         return decode_spec(bytes(bound.definition.spec)).pipeline, bound

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from adapters.engines.binding import bind
+from adapters.pipelinefile.contracts import read_contract
 from adapters.pipelinefile.reading import read_pipeline
 from commands.ports import Bound
 from domain.errors import Rejection
@@ -32,7 +33,7 @@ class Project:
         """The file read and bound."""
         file = read_pipeline(self.write(name, text), roots)
         try:
-            return bind(file.spec, file.files, file.root, (file.root, *roots))
+            return bind(file.spec, file.files, file.root, (file.root, *roots), read_contract)
         except Rejection as error:
             raise file.placed(error) from error
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.engines.binding import bind
+from adapters.pipelinefile.contracts import read_contract
 from adapters.pipelinefile.reading import read_pipeline
 from domain.errors import Rejection
 from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec
@@ -109,7 +110,7 @@ def test_schemas_follow_cleaning(project: Project) -> None:
 
 def test_binding_a_canonical_spec_again_changes_nothing(project: Project) -> None:
     first = project.bound(HEAD + "  - {id: a, kind: transform, sql: from raw}\n")
-    again = bind(spec_of(first), {}, str(project.folder), (str(project.folder),))
+    again = bind(spec_of(first), {}, str(project.folder), (str(project.folder),), read_contract)
     assert again.definition.bundle == first.definition.bundle
     assert encode_spec(decode_spec(bytes(first.definition.spec))) == bytes(first.definition.spec)
     assert first.definition.bundle == bundle_hash(bytes(first.definition.spec), {})
@@ -188,8 +189,10 @@ def test_a_path_may_hold_params(project: Project) -> None:
 def test_a_root_outside_the_roots_is_refused(project: Project) -> None:
     spec = {"pipeline": "p", "steps": [{"id": "a", "kind": "transform", "sql": "select 1 as x"}]}
     with pytest.raises(Rejection, match="is not one that pipelines may work in"):
-        bind(spec, {}, "/", (str(project.folder),))
-    assert bind(spec, {}, "", (str(project.folder),)).definition.root == str(project.folder)
+        bind(spec, {}, "/", (str(project.folder),), read_contract)
+    assert bind(spec, {}, "", (str(project.folder),), read_contract).definition.root == str(
+        project.folder
+    )
 
 
 def test_nothing_is_executed(project: Project) -> None:
@@ -230,5 +233,5 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 )
 def test_the_examples_bind(path: str, steps: list[str] | None) -> None:
     file = read_pipeline(EXAMPLES / path)
-    bound = bind(file.spec, file.files, file.root, (file.root,))
+    bound = bind(file.spec, file.files, file.root, (file.root,), read_contract)
     assert steps in (None, [step.id for step in bound.plan])

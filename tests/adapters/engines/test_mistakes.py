@@ -27,8 +27,8 @@ MISTAKES = {
         ("p.yaml:10 steps.a.keeps", "`keeps` is not there yet", "a later version"),
     ),
     "later kind": (
-        HEAD + "  - id: a\n    kind: validate\n    input: raw\n",
-        ("p.yaml:9 steps.a.kind", "`validate` is not there yet", "a later version"),
+        HEAD + "  - id: a\n    kind: index\n    input: raw\n",
+        ("p.yaml:9 steps.a.kind", "`index` is not there yet", "a later version"),
     ),
     "later top key": (
         HEAD + "schedule: []\n",

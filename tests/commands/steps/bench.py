@@ -15,6 +15,7 @@ from adapters.datasets.targets import FileSinks
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.tracer import ColumnTracer
+from adapters.pipelinefile.contracts import read_contract
 from commands.steps.ports import StepInput, StepWork, Workbench
 from commands.steps.task import carry_out
 from domain.data.dataset import DatasetVersion
@@ -48,6 +49,7 @@ class Bench:
             sinks=FileSinks(root, [root]),
             functions=BundleFunctions(self.data / "bundles" / "b", files),
             tracer=ColumnTracer(),
+            contracts=read_contract,
             stopwatch=time.perf_counter,
         )
 
