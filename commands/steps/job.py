@@ -233,7 +233,7 @@ def _with_checks(
         rows_quarantined=outcome.rows_quarantined,
         quarantine=outcome.quarantine,
         counts=outcome.counts,
-        checks=results,
+        checks=(*outcome.checks, *results),
         source=outcome.source,
         warnings=(*outcome.warnings, *warnings),
     )

@@ -68,13 +68,13 @@ def misfit(wrong: Mapping[str, str], types: Mapping[str, str]) -> str:
     if not wrong:
         return "null::varchar"
     cases = [
-        f"when {test} then {literal(f'column `{name}`: ')} || {_shown(name)} "
+        f"when {test} then {literal(f'column `{name}`: ')} || {shown_value(name)} "
         f"|| {literal(f' is no {types[name]}')}"
         for name, test in wrong.items()
     ]
     return f"case {' '.join(cases)} end"
 
 
-def _shown(name: str) -> str:
-    """A value as a person sees where it begins and ends; a long one is cut."""
+def shown_value(name: str) -> str:
+    """SQL: a value as a person sees where it begins and ends; a long one is cut."""
     return f"'''' || left(cast({quoted(name)} as varchar), 80) || ''''"

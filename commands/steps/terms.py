@@ -31,6 +31,9 @@ _terms_in_a_scan = 500
 _nearly = 1e-9
 """Doubles are multiples of a number if they miss it by less than this share of it."""
 
+ROW = quoted("file_row_number")
+"""The place of each row in a scan of its file, from 0."""
+
 _PLACE = re.compile(r"\$?\{(table|object|model|schema|dataset|column|field|property)\}")
 
 
@@ -71,9 +74,9 @@ def breaking(term: RowTerm, columns: Mapping[str, str], values: Values) -> str:
     """SQL that is true for a row that breaks the term and false for any other."""
     match term:
         case Unique(columns=names):
-            keys, whole = listed(names), " and ".join(f"{quoted(one)} is not null" for one in names)
-            order = quoted("file_row_number")
-            return f"(({whole}) and row_number() over (partition by {keys} order by {order}) > 1)"
+            keys = listed(names)
+            repeats = f"row_number() over (partition by {keys} order by {ROW}) > 1"
+            return f"({whole(names)} and {repeats})"
         case Required(column=column, missing=missing):
             return _missing(column, missing, values)
         case OneOf(column=column, values=wanted):
@@ -88,6 +91,11 @@ def breaking(term: RowTerm, columns: Mapping[str, str], values: Values) -> str:
         case MultipleOf(column=column, factor=factor):
             share = f"{quoted(column)} / {values.bind(float(factor))}"
             return _known(f"not (abs({share} - round({share})) <= {_nearly})", column)
+
+
+def whole(names: Sequence[str]) -> str:
+    """SQL: whether a row has a value in each of these columns."""
+    return "(" + " and ".join(f"{quoted(one)} is not null" for one in names) + ")"
 
 
 def _known(wrong: str, column: str) -> str:
@@ -142,9 +150,8 @@ def _counted(term: Term, relation: Relation, values: Values) -> str:
         case Query():
             return "null"
         case Unique(columns=names):
-            whole = " and ".join(f"{quoted(one)} is not null" for one in names)
-            distinct = f"count(distinct row({listed(names)})) filter (where {whole})"
-            return f"count(*) filter (where {whole}) - {distinct}"
+            distinct = f"count(distinct row({listed(names)})) filter (where {whole(names)})"
+            return f"count(*) filter (where {whole(names)}) - {distinct}"
         case Metric():
             return _measured(term, relation, values)
         case _:
@@ -157,11 +164,11 @@ def _measured(term: Metric, relation: Relation, values: Values) -> str:
         case "rowCount":
             return "count(*)"
         case "duplicateValues":
-            whole = " and ".join(f"{quoted(one)} is not null" for one in term.columns)
-            return (
-                f"(select count(*) from (select 1 from {relation.source} where {whole} "
-                f"group by {listed(term.columns)} having count(*) > 1))"
+            groups = (
+                f"select 1 from {relation.source} where {whole(term.columns)} "
+                f"group by {listed(term.columns)} having count(*) > 1"
             )
+            return f"(select count(*) from ({groups}))"
         case "nullValues" | "missingValues":
             wrong = _missing(term.columns[0], term.values, values)
         case "invalidValues":

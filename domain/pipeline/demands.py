@@ -98,7 +98,7 @@ def step_demands(step: Step, path: str) -> Iterator[Problem]:
     yield from bound_demands(step.timeout, step.memory, path)
     if step.retry is not None:
         yield from retry_demands(step.retry, joined(path, "retry"))
-    if isinstance(step, Ingest | Clean) and step.limits is not None:
+    if isinstance(step, Ingest | Validate | Clean) and step.limits is not None:
         yield from limit_demands(step.limits, joined(path, "limits"))
     match step:
         case Transform():

@@ -25,7 +25,6 @@ LATER: dict[str, frozenset[str]] = {
         "trim fill map freshness where tolerance references sql extra_columns lookup mask"
     ),
     "mode": frozenset(("append", "upsert")),
-    "on_violation": frozenset(("quarantine",)),
 }
 """Where a word may stand → the words."""
 

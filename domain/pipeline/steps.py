@@ -79,7 +79,8 @@ class Validate(_Step, frozen=True, kw_only=True, tag_field="kind", tag="validate
     input: str
     contract: str
     """The contract's file, and `#TABLE` behind it where the file has several."""
-    on_violation: Literal["fail", "warn"] = "fail"
+    on_violation: Literal["fail", "quarantine", "warn"] = "fail"
+    limits: Limits | None = None
 
 
 class Store(_Step, frozen=True, kw_only=True, tag_field="kind", tag="store"):

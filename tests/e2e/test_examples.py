@@ -34,15 +34,32 @@ def test_every_row_of_the_flights_is_accounted_for(
     rows = {name: step["rows_out"] for name, step in steps.items()}
     assert rows == {
         "raw": 336_776,
+        "valid": 336_775,
         "carriers": 16,
         "aircraft": 3_322,
         "flown": 328_063,
         "punctuality": 733,
         "published": 733,
     }
-    assert [count["rows"] for count in steps["flown"]["counts"]] == [8_713, 0]
-    assert {steps[name]["ledger"] for name in ("flown", "published")} == {"balanced"}
+    assert [count["rows"] for count in steps["flown"]["counts"]] == [8_712, 0]
+    assert {steps[name]["ledger"] for name in ("valid", "flown", "published")} == {"balanced"}
     assert all(check["passed"] for check in steps["punctuality"]["checks"])
+
+
+def test_a_flight_that_breaks_the_contract_is_set_apart(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    project, run = flights
+    (valid,) = [step for step in run["steps"] if step["id"] == "valid"]
+    assert valid["rows_quarantined"] == 1
+    (row,) = project.json("data", "flights.valid.quarantine")["items"]
+    told = {key: row[key] for key in ("origin", "dest", "distance", "headwater_rule")}
+    assert told == {
+        "origin": "EWR",
+        "dest": "LGA",
+        "distance": "17",
+        "headwater_rule": "limit(distance >= 50)",
+    }
 
 
 def test_missing_values_of_the_flights_are_missing(

@@ -226,7 +226,7 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
     [
         (
             "flights/flights.yaml",
-            ["raw", "carriers", "aircraft", "flown", "punctuality", "published"],
+            ["raw", "carriers", "aircraft", "valid", "flown", "punctuality", "published"],
         ),
         ("python_step/temperatures.yaml", None),
     ],

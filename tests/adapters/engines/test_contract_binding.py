@@ -145,7 +145,7 @@ def test_a_contract_declares_the_columns_of_a_source(project: Project) -> None:
             .replace("default: 1, on_violation: ignore}", "default: 1}"),
             "p.yaml:8 steps.valid.on_violation",
             "'ignore' is not known here",
-            "fail, warn",
+            "fail, quarantine",
         ),
     ],
 )

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.run.commands import Failed
+from domain.run.commands import Failed, Succeeded
+from domain.run.events import StepOutcome
 from tests.commands.steps.bench import Bench, Walk
 
 CSV = """id,kind,value,day,at
@@ -260,3 +261,103 @@ def test_columns_that_a_run_finds_otherwise(bench: Bench, types: dict[str, str],
     text = msgspec.json.encode({**head, "schema": [table]}).decode()
     error = walk(bench, text, on_violation="warn").error("valid")
     assert (error.code, error.where) == (code, "steps.valid")
+
+
+def sifted(bench: Bench, text: str, **step: Any) -> tuple[Walk, StepOutcome]:
+    """A validate step that sets rows apart, done."""
+    done = walk(bench, text, on_violation="quarantine", limits={"max_quarantined": 5}, **step)
+    return done, done.outcome("valid")
+
+
+def test_rows_that_break_a_term_are_set_apart(bench: Bench) -> None:
+    text = contract_text({"id": {"required": True}, "value": options(minimum=1)})
+    done, outcome = sifted(bench, text)
+    kept = bench.rows(outcome.output)
+    assert [(row["id"], row["value"]) for row in kept] == [(2, 1.5), (2, None)]
+    assert list(kept[0]) == list(COLUMNS)
+    assert outcome.quarantine is not None
+    assert outcome.quarantine.dataset == "walk.valid.quarantine"
+    apart = bench.rows(outcome.quarantine)
+    assert [
+        (row["id"], row["value"], row["headwater_rule"], row["headwater_line"]) for row in apart
+    ] == [
+        ("1", "0.5", "limit(value >= 1)", 1),
+        (None, "9.0", "required(id)", 4),
+        (None, "9.0", "required(id)", 5),
+    ]
+    assert apart[0]["headwater_reason"] == "`value` is '0.5': limit(value >= 1)"
+    assert apart[1]["headwater_reason"] == "`id` is missing: required(id)"
+    assert {row["headwater_source"] for row in apart} == {"walk.raw"}
+    (entry,) = outcome.inputs
+    assert (entry.rows_in, entry.reached, entry.filtered, entry.quarantined) == (5, 2, 0, 3)
+    assert (outcome.rows_in, outcome.rows_out, outcome.rows_quarantined) == (5, 2, 3)
+    assert outcome.ledger == "balanced"
+    assert [(one.rule, one.rows, one.effect) for one in outcome.counts] == [
+        ("required(id)", 2, "quarantined"),
+        ("limit(value >= 1)", 1, "quarantined"),
+    ]
+    assert [(one.rule, one.passed, one.severity) for one in outcome.checks] == [
+        ("required(id)", False, "warn"),
+        ("limit(value >= 1)", False, "warn"),
+    ]
+    assert outcome.warnings == ()
+    assert done.done["valid"] == outcome.output
+
+
+def test_of_rows_that_agree_the_first_good_one_stays(bench: Bench) -> None:
+    text = contract_text({"id": {"unique": True}, "value": options(exclusiveMinimum=0.5)})
+    outcome = sifted(bench, text)[1]
+    kept = [(row["id"], row["value"]) for row in bench.rows(outcome.output)]
+    assert kept == [(2, 1.5), (None, 9.0), (None, 9.0)]
+    text = contract_text({"id": {"unique": True}, "value": options(maximum=1)})
+    outcome = sifted(bench, text)[1]
+    kept = [(row["id"], row["value"]) for row in bench.rows(outcome.output)]
+    assert kept == [(1, 0.5), (2, None)], "the bad row takes no place from the good one"
+
+
+def test_a_contract_that_every_row_keeps_copies_nothing(bench: Bench) -> None:
+    done, outcome = sifted(bench, contract_text({"value": options(minimum=0)}))
+    assert outcome.output == done.done["raw"]
+    assert (outcome.quarantine, outcome.rows_quarantined) == (None, 0)
+
+
+def test_what_is_left_is_held_against_the_terms_of_the_whole(bench: Bench) -> None:
+    text = contract_text(
+        {"id": {"required": True}}, [{"metric": "rowCount", "mustBeGreaterThan": 3}]
+    )
+    result = walk(bench, text, on_violation="quarantine", limits={"max_quarantined": 5}).step(
+        "valid"
+    )
+    assert isinstance(result, Failed)
+    assert result.error.code == "contract_violated"
+    assert "rowCount > 3: rowCount = 3 (c.yaml:1)" in result.error.message
+    assert result.outcome is not None
+    assert result.outcome.quarantine is not None
+
+
+def test_a_mild_term_sets_nothing_apart(bench: Bench) -> None:
+    rule = {"metric": "nullValues", "mustBe": 0, "severity": "info"}
+    done, outcome = sifted(bench, contract_text({"id": {"quality": [rule]}}))
+    assert outcome.output == done.done["raw"]
+    assert "required(id): 2 rows break it" in outcome.warnings[0]
+
+
+def test_more_than_the_limit_fails(bench: Bench) -> None:
+    text = contract_text({"id": {"required": True}})
+    error = walk(bench, text, on_violation="quarantine").error("valid")
+    assert error.code == "too_many_quarantined"
+    assert "2 of 5 rows would be set apart, more than the 5% allowed" in error.message
+
+
+def test_columns_of_rows_that_were_set_apart_come_from_the_input(bench: Bench) -> None:
+    done = walk(
+        bench,
+        contract_text({"id": {"required": True}}),
+        on_violation="quarantine",
+        limits={"max_quarantined": 5},
+    )
+    result = done.step("valid")
+    assert isinstance(result, Succeeded)
+    assert {(one.source, one.source_column, one.column) for one in result.edges} == {
+        ("raw", name, name) for name in COLUMNS
+    }
