@@ -1,6 +1,7 @@
 """Files outside as sources: each kind reads in one pass, and looks twice only where that fails."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from adapters.datasets.csvfile import read_csv
 from adapters.datasets.jsonlfile import read_jsonl
@@ -8,7 +9,7 @@ from adapters.datasets.memory import SourceMemory, identity_of
 from adapters.datasets.parquetfile import read_parquet
 from adapters.datasets.reading import Reading
 from adapters.paths import confined
-from commands.steps.ports import Engines, SourceRead, Sources, broken
+from commands.steps.ports import Engine, Engines, SourceRead, Sources, broken
 from domain.data.dataset import OuterDataset
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
@@ -28,29 +29,36 @@ class FileSources(Sources):
     def known(self, path: str) -> OuterDataset | None:
         return self._memory.known(inside(path, self._root, self._roots))
 
-    def read(self, name: str, source: Source, path: str, target: str) -> SourceRead:
+    def read(self, name: str, source: Source, path: str, target: str, rejects: str) -> SourceRead:
         reading = Reading(
             name=name,
             path=inside(path, self._root, self._roots),
             target=target,
+            rejects=rejects,
+            texts=f"{target}.texts",
             types=dict(source.types),
             declared=bool(source.columns),
         )
         before = identity_of(reading.path)
-        seen = self._read(reading, source)
+        files = (reading.path, target, rejects, reading.texts)
+        try:
+            with self._engines.open({}, files) as engine:
+                seen = _read(reading, source, engine)
+        finally:
+            Path(reading.texts).unlink(missing_ok=True)
         if before is not None and before == identity_of(reading.path):
             self._memory.remember(reading.path, before, seen.source.fingerprint)
         return seen
 
-    def _read(self, reading: Reading, source: Source) -> SourceRead:
-        with self._engines.open({}, (reading.path, reading.target)) as engine:
-            match source:
-                case CsvSource():
-                    return read_csv(reading, source, engine)
-                case JsonlSource():
-                    return read_jsonl(reading, engine)
-                case ParquetSource():
-                    return read_parquet(reading, engine)
+
+def _read(reading: Reading, source: Source, engine: Engine) -> SourceRead:
+    match source:
+        case CsvSource():
+            return read_csv(reading, source, engine)
+        case JsonlSource():
+            return read_jsonl(reading, engine)
+        case ParquetSource():
+            return read_parquet(reading, engine)
 
 
 def inside(path: str, root: str, roots: Sequence[str]) -> str:

@@ -1,19 +1,21 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
-"""Parquet files as sources."""
+"""Parquet files as sources. The number of a row stands where other files have a line."""
 
 import pyarrow as pa
 
 from adapters.datasets.artifacts import rows_in
 from adapters.datasets.reading import Reading, hold_columns
 from adapters.datasets.scan import Look, identity_of
+from adapters.datasets.sifting import Sieve, sift
 from commands.steps.ports import Engine, SourceRead, StepBroken, broken
-from commands.steps.sql import careful_cast, literal, quoted
+from commands.steps.quarantine import LINE, REASON, RULE, TEXT
+from commands.steps.sql import careful_cast, literal, quoted, text_cast
 
 
 def read_parquet(reading: Reading, engine: Engine) -> SourceRead:
-    """Read a file whole, or raise `StepBroken`. Columns that have another type are cast."""
+    """Read a file whole. Columns that have another type are cast; rows in which that cannot be
+    done are set apart."""
     identity_of(reading.path)
-    relation = f"read_parquet({literal(reading.path)})"
     try:
         records = rows_in(reading.path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -21,43 +23,51 @@ def read_parquet(reading: Reading, engine: Engine) -> SourceRead:
             "bad_row", f"not a Parquet file: {error}", where=reading.path, retryable=True
         ) from error
     with Look(reading.path, None) as look:
-        found = engine.columns(f"from {relation}")
-        hold_columns(reading, list(found), reading.path)
         try:
-            shown = ", ".join(
-                f"{_cast(name, found[name], type_)} as {quoted(name)}"
-                for name, type_ in reading.sql_types.items()
-            )
-            engine.save(f"select {shown} from {relation}", reading.target)
+            found = engine.columns(f"from read_parquet({literal(reading.path)})")
+            hold_columns(reading, list(found), reading.path)
+            rejected = _read(reading, engine, found)
         except StepBroken:
             look.hold()
             raise
-        _hold_casts(reading, engine, found)
         scan = look.result()
-    return reading.seen(scan, records)
+    return reading.seen(scan, records, rejected)
 
 
-def _cast(name: str, have: str, want: str) -> str:
-    return quoted(name) if have == want else careful_cast(name, have, want)
+def _read(reading: Reading, engine: Engine, found: dict[str, str]) -> int:
+    sieve = _sieve(reading, found)
+    shown = ", ".join(f"{made} as {quoted(name)}" for name, made in sieve.made.items())
+    engine.save(f"select {shown} from read_parquet({literal(reading.path)})", reading.target)
+    wrong = sieve.wrong
+    if not wrong:
+        return 0
+    is_wrong = " or ".join(f"({test})" for test in wrong.values())
+    if not engine.rows(f"select 1 from {sieve.relation} where {is_wrong} limit 1"):
+        return 0
+    return sift(reading, engine, sieve)
 
 
-def _hold_casts(reading: Reading, engine: Engine, found: dict[str, str]) -> None:
-    for name, want in reading.sql_types.items():
-        if found[name] == want:
-            continue
-        lost = f"{quoted(name)} is not null and {careful_cast(name, found[name], want)} is null"
-        row = engine.rows(
-            f"""
-            select file_row_number, cast({quoted(name)} as varchar)
-            from read_parquet({literal(reading.path)}, file_row_number = true)
-            where {lost} order by 1 limit 1
-            """
-        )
-        if row:
-            number, value = int(str(row[0][0])) + 1, str(row[0][1])
-            raise broken(
-                "bad_row",
-                f"column `{name}`: {value[:80]!r} is no {reading.types[name]}",
-                where=f"{reading.path}: row {number}",
-                hint=reading.hint(),
-            )
+def _sieve(reading: Reading, found: dict[str, str]) -> Sieve:
+    path = literal(reading.path)
+    return Sieve(
+        relation=f"(select *, file_row_number + 1 as {LINE}, null::varchar as {RULE}, "
+        f"null::varchar as {REASON}, null::varchar as {TEXT} "
+        f"from read_parquet({path}, file_row_number = true))",
+        made={
+            name: _cast(reading, name, found[name], want)
+            for name, want in reading.sql_types.items()
+        },
+        there={name: f"{quoted(name)} is not null" for name in reading.types},
+        exact=frozenset(name for name, want in reading.sql_types.items() if found[name] == want),
+    )
+
+
+def _cast(reading: Reading, name: str, have: str, want: str) -> str:
+    if have == want:
+        return quoted(name)
+    if have == "VARCHAR":
+        return text_cast(name, reading.types[name], reading.formats.get(name))
+    cast = careful_cast(name, have, want)
+    if want == "DATE":
+        return f"case when {cast} = {quoted(name)} then {cast} end"
+    return cast

@@ -1,17 +1,29 @@
 """What the readers of all kinds of files have in common."""
 
-from collections.abc import Iterable, Sequence
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from msgspec import Struct
 
 from adapters.datasets.scan import Scan
 from commands.steps.ports import SourceRead, StepBroken, broken
+from commands.steps.quarantine import RESERVED
 from commands.steps.sql import quoted, sql_type
 from domain.data.dataset import OuterDataset
 
 _text_chars_max = 200
 _INTEGER = "BIGINT"
+_WRITTEN = {
+    "date": "2013-12-31",
+    "timestamp": "2013-12-31 23:59:59",
+    "timestamptz": "2013-12-31 23:59:59Z",
+}
+"""Types whose values can be written in many ways, and the way that is read without a format."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -20,8 +32,15 @@ class Reading(Struct, frozen=True, kw_only=True):
     name: str
     path: str
     target: str
+    """The file for the rows that fit."""
+    rejects: str
+    """The file for those that do not."""
+    texts: str
+    """A file for what lies between, where a second look is needed."""
     types: dict[str, str]
     """Column → declared or sniffed type."""
+    formats: dict[str, str] = {}
+    """Column → how its dates or times are written, where that was declared."""
     declared: bool
 
     @property
@@ -34,20 +53,68 @@ class Reading(Struct, frozen=True, kw_only=True):
         """Columns in which a fraction would get lost unnoticed."""
         return tuple(name for name, type_ in self.sql_types.items() if type_ == _INTEGER)
 
-    def hint(self) -> str:
+    def is_strict(self, name: str) -> bool:
+        """Whether the engine's own reading of this column would pass what does not fit."""
+        return name in self.formats or self.types[name] in _WRITTEN
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Column → its type in words, with how a date or a time is to be written."""
+        return {name: self._said(name, type_) for name, type_ in self.types.items()}
+
+    def _said(self, name: str, type_: str) -> str:
+        written = self.formats.get(name) or _WRITTEN.get(type_)
+        return f"{type_} such as {written}" if written else type_
+
+    def hint(self, name: str = "") -> str:
         """What to do about a value that does not fit its column."""
+        if self.declared and self.types.get(name) in _WRITTEN:
+            return f"say how it is written: {{type: {self.types[name]}, format: '%d/%m/%Y'}}"
         if self.declared:
             return "mend the file, or declare another type in `columns:`"
         return f"declare its type: sources.{self.name}.columns"
 
-    def seen(self, scan: Scan, records: int) -> SourceRead:
+    def seen(self, scan: Scan, records: int, rejected: int = 0) -> SourceRead:
         """The file as the outcome names it."""
         return SourceRead(
             source=OuterDataset(
                 namespace="file", name=self.path, fingerprint=scan.fingerprint, bytes=scan.bytes
             ),
             records=records,
+            rejected=rejected,
             columns=tuple(self.types),
+        )
+
+
+@contextmanager
+def unpacked(path: str) -> Iterator["io.BufferedReader[Any]"]:
+    """The bytes of a file, unpacked where its name ends in `.gz`."""
+    try:
+        with open(path, "rb") as raw:
+            if path.endswith(".gz"):
+                with gzip.GzipFile(fileobj=raw) as whole, io.BufferedReader(whole) as file:
+                    yield file
+            else:
+                yield raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise broken(
+            "bad_row",
+            f"not a whole gzip file: {error}",
+            where=path,
+            hint="write it under another name and rename it when it is whole",
+            retryable=True,
+        ) from error
+
+
+def hold_names(names: Iterable[str], where: str) -> None:
+    """Raise `StepBroken` where a column is called as one that quarantines have of their own."""
+    taken = [name for name in names if name.lower() in RESERVED]
+    if taken:
+        raise broken(
+            "reserved_column",
+            f"column {', '.join(taken)} is called as one that Headwater adds to rejected rows",
+            where=where,
+            hint="give it another name in the file",
         )
 
 
@@ -66,6 +133,7 @@ def bad_row(reading: Reading, line: int, what: str, text: str, hint: str) -> Ste
 
 def hold_columns(reading: Reading, found: Sequence[str], where: str) -> None:
     """Raise `StepBroken` where a source's columns are not those that were declared or sniffed."""
+    hold_names(found, where)
     folded = [name.lower() for name in found]
     doubled = [name for name in found if folded.count(name.lower()) > 1]
     if doubled:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from commands.steps.job import Job, Made, checked
 from commands.steps.ports import SourceRead, Written, broken
+from commands.steps.quarantine import settled
 from commands.steps.sql import literal
 from domain.data.quality import CheckResult
 from domain.pipeline.steps import Ingest
@@ -12,11 +13,12 @@ from domain.run.ledger import InputLedger, status_of
 
 
 def ingest(job: Job, step: Ingest) -> Made:
-    """Read the whole source, or fail with the record that cannot be read."""
+    """Read the whole source; what does not fit its declaration goes to quarantine."""
     source, artifacts = job.spec.sources[step.source], job.bench.artifacts
-    scratch = artifacts.scratch()
+    scratch, rejects = artifacts.scratch(), artifacts.scratch()
     try:
-        read = job.bench.sources.read(step.source, source, job.filled(source.path), scratch)
+        path = job.filled(source.path)
+        read = job.bench.sources.read(step.source, source, path, scratch, rejects)
         if read.records == 0 and not step.allow_empty:
             raise broken(
                 "empty_source",
@@ -24,16 +26,24 @@ def ingest(job: Job, step: Ingest) -> Made:
                 where=read.source.name,
                 hint="set `allow_empty: true` on the step if that can be",
             )
-        checks, warnings = _checked(job, step, read, scratch)
+        counted = StepOutcome(rows_in=read.records, source=read.source)
+        quarantine = settled(job, step.limits, rejects, read.rejected, counted)
+        counted = replace(
+            counted,
+            quarantine=quarantine,
+            rows_quarantined=quarantine.rows if quarantine else 0,
+        )
+        checks, warnings = _checked(job, step, counted, scratch)
         written = artifacts.admit(scratch)
     finally:
         artifacts.discard(scratch)
-    outcome = replace(_outcome(job, read, written), checks=checks, warnings=warnings)
+        artifacts.discard(rejects)
+    outcome = replace(_outcome(job, counted, read, written), checks=checks, warnings=warnings)
     schema = {step.source: dict.fromkeys(read.columns, "")}
     return Made(outcome=outcome, edges=job.edges(schema))
 
 
-def _outcome(job: Job, read: SourceRead, written: Written) -> StepOutcome:
+def _outcome(job: Job, counted: StepOutcome, read: SourceRead, written: Written) -> StepOutcome:
     entry = InputLedger(
         dataset=read.source.name,
         fingerprint=read.source.fingerprint,
@@ -42,24 +52,22 @@ def _outcome(job: Job, read: SourceRead, written: Written) -> StepOutcome:
         filtered=0,
         unmatched=0,
         duplicated=0,
-        quarantined=0,
+        quarantined=counted.rows_quarantined,
     )
-    return StepOutcome(
+    return replace(
+        counted,
         inputs=(entry,),
         output=job.output(written),
-        rows_in=read.records,
         rows_out=written.rows,
         rows_filtered=0,
         ledger=status_of((entry,)),
-        source=read.source,
     )
 
 
 def _checked(
-    job: Job, step: Ingest, read: SourceRead, scratch: str
+    job: Job, step: Ingest, counted: StepOutcome, scratch: str
 ) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
     if not step.checks:
         return (), ()
-    counted = StepOutcome(rows_in=read.records, source=read.source)
     with job.bench.engines.open({}, (scratch,)) as engine:
         return checked(job, engine, f"read_parquet({literal(scratch)})", step.checks, counted)

@@ -208,6 +208,8 @@ class SourceRead(Struct, frozen=True, kw_only=True):
     source: OuterDataset
     records: int
     """Counted in the bytes, before anything was parsed."""
+    rejected: int = 0
+    """How many of them were set apart."""
     columns: tuple[str, ...]
 
 
@@ -219,9 +221,14 @@ class Sources(Protocol):
         records: it is the file that was read before, or one of the same size, hashed anew."""
         ...
 
-    def read(self, name: str, source: Source, path: str, target: str) -> SourceRead:
-        """Read all of a source at `path` into the file `target`, or raise `StepBroken`, with file
-        and physical line where a record is at fault."""
+    def read(self, name: str, source: Source, path: str, target: str, rejects: str) -> SourceRead:
+        """Read all of a source at `path` into the file `target`.
+
+        Records that do not fit what was declared of them are written to the file `rejects` as
+        `commands.steps.quarantine` has them, with file and physical line; where there is none, the
+        file is not made. Raises `StepBroken` where the source as a whole is not as it should be,
+        or its types were not declared and a record does not fit them.
+        """
         ...
 
 

@@ -60,6 +60,30 @@ def careful_cast(column: str, have: str, want: str) -> str:
     return cast
 
 
+def text_cast(column: str, type_: str, format_: str | None = None) -> str:
+    """A text as the type that was declared for it, null where that cannot be said without loss.
+
+    The engine alone cuts a time off a date, and takes a year of two digits for one of antiquity.
+    """
+    want, name = sql_type(type_), quoted(column)
+    if format_ is not None:
+        return f"cast(try_strptime({name}, {literal(format_)}) as {want})"
+    if want == "DATE":
+        day = f"trim({name})"
+        is_whole = f"length({day}) <= 10 and {day}[5] in ('-', '/')"
+        return f"case when {is_whole} then try_cast({name} as date) end"
+    if want.startswith("TIMESTAMP"):
+        return f"case when {name}[5] in ('-', '/') then try_cast({name} as {want}) end"
+    return careful_cast(column, "VARCHAR", want)
+
+
+def required_cast(column: str, type_: str, format_: str | None = None) -> str:
+    """A text as its type; what cannot be said in it is an error that ends the query."""
+    name = quoted(column)
+    refusal = f"case when {name} is not null then error('misfit') end"
+    return f"coalesce({text_cast(column, type_, format_)}, {refusal})"
+
+
 def misfit(wrong: Mapping[str, str], types: Mapping[str, str]) -> str:
     """SQL: why a row does not fit, told by its first wrong value; null where all of it fits.
 

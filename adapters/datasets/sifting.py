@@ -1,0 +1,196 @@
+# ruff: noqa: S608  # names and literals go through `commands.steps.sql`
+"""Sifting: the second look at a file that did not read in one pass.
+
+A reader writes the file's records as text, each with its line, to a Parquet file between
+(`Texts`); what could not even be taken apart has a rule and a reason there already. `sift` casts
+what fits its types into the target, and sets the rest apart.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from adapters.datasets.reading import Reading, bad_row
+from adapters.disk import io_translated
+from commands.steps.ports import Engine, broken
+from commands.steps.quarantine import LINE, REASON, RULE, TEXT, Apart, set_apart
+from commands.steps.sql import literal, misfit, quoted, text_cast
+
+_batch_rows = 16_384
+"""Records that are held in memory at once."""
+
+
+class Texts:
+    """The file between: add records in order; leaving the block closes it."""
+
+    def __init__(self, path: str, columns: Sequence[str]) -> None:
+        self._path = path
+        self._width = len(columns)
+        names = [*columns, LINE, RULE, REASON, TEXT]
+        types = [pa.int64() if name == LINE else pa.string() for name in names]
+        self._schema = pa.schema(list(zip(names, types, strict=True)))
+        self._records: list[Sequence[str | None]] = []
+        self._lines: list[int] = []
+        self._faults: list[tuple[str | None, str | None, str | None]] = []
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        with io_translated(self._path):
+            self._writer = pq.ParquetWriter(self._path, self._schema, compression="lz4")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with io_translated(self._path):
+            if kind is None:
+                self._flush()
+            self._writer.close()
+
+    def add(self, line: int, fields: Sequence[str | None]) -> None:
+        """A record that could be taken apart, its fields in the order of the columns."""
+        self._put(line, fields, (None, None, None))
+
+    def reject(self, line: int, rule: str, reason: str, text: str) -> None:
+        """A record that could not."""
+        shown = text.rstrip("\r\n").encode(errors="backslashreplace").decode()
+        self._put(line, [None] * self._width, (rule, reason, shown))
+
+    def _put(
+        self,
+        line: int,
+        fields: Sequence[str | None],
+        fault: tuple[str | None, str | None, str | None],
+    ) -> None:
+        self._records.append(fields)
+        self._lines.append(line)
+        self._faults.append(fault)
+        self.count += 1
+        if len(self._lines) == _batch_rows:
+            with io_translated(self._path):
+                self._flush()
+
+    def _flush(self) -> None:
+        if not self._lines:
+            return
+        arrays: list[pa.Array[Any]] = [
+            *(pa.array(column, pa.string()) for column in zip(*self._records, strict=True)),
+            pa.array(self._lines, pa.int64()),
+            *(pa.array(column, pa.string()) for column in zip(*self._faults, strict=True)),
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._records, self._lines, self._faults = [], [], []
+
+
+class Sieve(Struct, frozen=True, kw_only=True):
+    """What is sifted: records as a relation, and how their columns become what they should be."""
+
+    relation: str
+    """What follows `from`: the record's columns, and RULE, REASON, LINE and TEXT beside them."""
+    made: dict[str, str]
+    """Column → its value in its type, null where it does not fit."""
+    there: dict[str, str]
+    """Column → whether it has a value at all."""
+    exact: frozenset[str] = frozenset()
+    """Columns that always fit."""
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        """Column → whether its value does not fit."""
+        return {
+            name: f"{self.there[name]} and {made} is null"
+            for name, made in self.made.items()
+            if name not in self.exact
+        }
+
+
+def text_sieve(reading: Reading, relation: str, nulls: Sequence[str]) -> Sieve:
+    """A sieve for records that are text in every column."""
+    missing = ", ".join(literal(text) for text in nulls)
+    return Sieve(
+        relation=relation,
+        made={
+            name: text_cast(name, type_, reading.formats.get(name))
+            for name, type_ in reading.types.items()
+        },
+        there={
+            name: f"{quoted(name)} not in ({missing})" if nulls else f"{quoted(name)} is not null"
+            for name in reading.types
+        },
+        exact=frozenset(name for name, want in reading.sql_types.items() if want == "VARCHAR"),
+    )
+
+
+def sift(reading: Reading, engine: Engine, sieve: Sieve) -> int:
+    """Write what fits into the target and set the rest apart; returns how many records that were.
+
+    Raises `StepBroken`: `wrong_type` where no value of a column fits, `bad_row` for the first
+    record that does not fit where types were not declared.
+    """
+    wrong = sieve.wrong
+    _hold_types(reading, engine, sieve)
+    is_wrong = " or ".join([f"{RULE} is not null", *(f"({test})" for test in wrong.values())])
+    reason = f"coalesce({REASON}, {misfit(wrong, reading.said)})"
+    if not reading.declared:
+        _hold_all(
+            reading, engine, f"select {LINE}, {reason}, {TEXT} from {sieve.relation}", is_wrong
+        )
+    shown = ", ".join(
+        f"case when {sieve.there[name]} then {made} end as {quoted(name)}"
+        for name, made in sieve.made.items()
+    )
+    engine.save(f"select {shown} from {sieve.relation} where not ({is_wrong})", reading.target)
+    apart = Apart(
+        relation=sieve.relation,
+        columns=list(reading.types),
+        rule=f"coalesce({RULE}, case when {is_wrong} then 'type' end)",
+        reason=reason,
+        source=literal(reading.path),
+        line=LINE,
+        text=TEXT,
+    )
+    set_apart(engine, apart, reading.rejects)
+    found = engine.rows(f"select count(*) from read_parquet({literal(reading.rejects)})")
+    return int(str(found[0][0]))
+
+
+def _hold_types(reading: Reading, engine: Engine, sieve: Sieve) -> None:
+    """A column in which nothing fits is declared wrongly; its rows are not at fault."""
+    wrong = sieve.wrong
+    if not wrong:
+        return
+    tests = ", ".join(
+        f"bool_and({test}) filter (where {sieve.there[name]} and {RULE} is null)"
+        for name, test in wrong.items()
+    )
+    found = engine.rows(f"select {tests} from {sieve.relation}")[0]
+    for name, never in zip(wrong, found, strict=True):
+        if never:
+            _wrong_type(reading, engine, sieve, name)
+
+
+def _wrong_type(reading: Reading, engine: Engine, sieve: Sieve, name: str) -> None:
+    line, value = engine.rows(
+        f"select {LINE}, cast({quoted(name)} as varchar) from {sieve.relation} "
+        f"where {sieve.there[name]} and {RULE} is null order by {LINE} limit 1"
+    )[0]
+    raise broken(
+        "wrong_type",
+        f"column `{name}`: none of its values is {reading.said[name]}; the first is "
+        f"{str(value)[:80]!r}",
+        where=f"{reading.path}:{line}",
+        hint=reading.hint(name),
+    )
+
+
+def _hold_all(reading: Reading, engine: Engine, query: str, is_wrong: str) -> None:
+    for line, reason, text in engine.rows(f"{query} where {is_wrong} order by {LINE} limit 1"):
+        shown = str(text) if text is not None else ""
+        raise bad_row(reading, int(str(line)), str(reason), shown, reading.hint())
