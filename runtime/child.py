@@ -79,6 +79,7 @@ class Server:
         self._timezone = timezone
         self._roots = roots
         scratch = scratch_of(data, os.getpid())
+        scratch.mkdir(parents=True, exist_ok=True)
         self._artifacts = FileArtifacts(data / "datasets", data / "keys", scratch)
         self._memory = SourceMemory(data / "sources")
         self._engines = DuckEngines(str(scratch / "spill"), threads)

@@ -76,6 +76,11 @@ class DataDir:
         return self.path / "keys"
 
     @property
+    def sources(self) -> Path:
+        """What files outside were found to hold."""
+        return self.path / "sources"
+
+    @property
     def logs(self) -> Path:
         """What each attempt of a step has written."""
         return self.path / "logs"

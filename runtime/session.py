@@ -31,6 +31,10 @@ class Session(Protocol):
         """Ask a view, such as `monitoring.run`; every answer has a `position`."""
         ...
 
+    async def definition(self, pipeline: str, revision: int) -> Document:
+        """What a revision says: `{"bundle", "spec", "files", "root"}`; empty ones are left out."""
+        ...
+
     async def request(self, subject: str, payload: bytes) -> bytes:
         """Send bytes to any subject and return the answer's bytes."""
         ...

@@ -28,9 +28,6 @@ class FileArtifacts(Artifacts):
         self._datasets = datasets
         self._keys = keys
         self._scratch = scratch
-        with io_translated(str(datasets)):
-            scratch.mkdir(parents=True, exist_ok=True)
-            keys.mkdir(parents=True, exist_ok=True)
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self._place(version.fingerprint)
@@ -43,6 +40,8 @@ class FileArtifacts(Artifacts):
         return str(path)
 
     def scratch(self) -> str:
+        with io_translated(str(self._scratch)):
+            self._scratch.mkdir(parents=True, exist_ok=True)
         return str(self._scratch / f"{uuid4().hex}.parquet")
 
     def admit(self, scratch: str) -> Written:
@@ -51,7 +50,7 @@ class FileArtifacts(Artifacts):
             rows = rows_in(scratch)
             place = self._place(fingerprint)
             if not place.parent.is_dir():
-                place.parent.mkdir(exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
                 sync_folder(self._datasets)
             if place.exists() and place.stat().st_size == size:
                 os.unlink(scratch)
@@ -78,6 +77,7 @@ class FileArtifacts(Artifacts):
         path = self._keys / f"{key}.json"
         temporary = self._keys / f".{key}.{uuid4().hex}"
         with io_translated(str(path)):
+            self._keys.mkdir(parents=True, exist_ok=True)
             write_synced(temporary, msgspec.json.encode(kept))
             try:
                 first = self._link(temporary, path, key)

@@ -34,6 +34,12 @@ class FileSinks(Sinks):
         self._root = root
         self._roots = roots
 
+    def seen(self, path: str) -> tuple[OuterDataset, Mark | None]:
+        target = Path(inside(path, self._root, self._roots))
+        mark = _mark(target)
+        is_whole = mark is not None and target.is_file() and _is_as_marked(target, mark)
+        return OuterDataset(namespace="file", name=str(target)), mark if is_whole else None
+
     @contextmanager
     def draft(self, path: str) -> Iterator[Draft]:
         target = Path(inside(path, self._root, self._roots))

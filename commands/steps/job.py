@@ -106,6 +106,11 @@ class Job:
         )
         return key_of(identity)
 
+    @property
+    def uses_run_time(self) -> bool:
+        """Whether the moment at which the run began is among its params."""
+        return "run_time" in self._params_used(definition_of(self.step, self.spec, self.files))
+
     def output(self, written: Written, part: str = "") -> DatasetVersion:
         """The dataset version that a written file is; `part` names one beside the output."""
         return DatasetVersion(

@@ -274,6 +274,11 @@ class Draft(Protocol):
 class Sinks(Protocol):
     """Destinations outside."""
 
+    def seen(self, path: str) -> tuple[OuterDataset, Mark | None]:
+        """The destination at `path` by its name, and its mark if it is as the mark says. Changes
+        nothing."""
+        ...
+
     def draft(self, path: str) -> AbstractContextManager[Draft]:
         """Begin a draft for the destination at `path`; it is gone afterwards unless published."""
         ...

@@ -38,6 +38,12 @@ class ClientSession(Session):
     async def query(self, name: str, arguments: Mapping[str, Any]) -> Document:
         return await self._client.query(name, arguments)
 
+    async def definition(self, pipeline: str, revision: int) -> Document:
+        asked = msgspec.json.encode({"pipeline": pipeline, "revision": revision})
+        subject = f"{self._topology.prefix}.lookup.definition"
+        answer = await self._client.request(subject, asked, None, self._seconds)
+        return msgspec.json.decode(answer, type=Document)
+
     async def request(self, subject: str, payload: bytes) -> bytes:
         return await self._client.request(subject, payload, None, self._seconds)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 
 from adapters.eventstore.sqlite import SqliteEventStore
 from commands.dispatcher import DirectSender
+from commands.lookup import Lookup
 from commands.ports import CommandContext
 from domain.errors import Unavailable
 from projections.ports import EventFeed
@@ -23,9 +25,10 @@ from runtime.wiring.writeside import LocalBinder, open_write_side
 class OfflineSession(Session):
     """Straight on the files; this process holds the data directory."""
 
-    def __init__(self, sender: DirectSender, views: ReadSide) -> None:
+    def __init__(self, sender: DirectSender, views: ReadSide, lookup: Lookup) -> None:
         self._sender = sender
         self._views = views
+        self._lookup = lookup
 
     async def command(self, command: str, payload: Mapping[str, Any]) -> Document:
         context = CommandContext(principal=principal())
@@ -35,6 +38,10 @@ class OfflineSession(Session):
 
     async def query(self, name: str, arguments: Mapping[str, Any]) -> Document:
         return await self._views.queries.answer(name, {**arguments})
+
+    async def definition(self, pipeline: str, revision: int) -> Document:
+        found = await self._lookup.definition(pipeline, revision)
+        return msgspec.json.decode(msgspec.json.encode(found), type=Document)
 
     async def request(self, subject: str, payload: bytes) -> bytes:
         raise Unavailable(
@@ -70,4 +77,4 @@ async def open_offline(settings: Settings, held: Held) -> AsyncIterator[Session]
         await views.start()
         binder = LocalBinder(tuple(dict.fromkeys((*settings.roots, str(Path.cwd())))))
         write_side = await stack.enter_async_context(open_write_side(store, binder, settings))
-        yield OfflineSession(DirectSender(write_side.dispatcher), views)
+        yield OfflineSession(DirectSender(write_side.dispatcher), views, write_side.lookup)

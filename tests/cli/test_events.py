@@ -56,6 +56,9 @@ class PagedSession(Session):
     async def command(self, command: str, payload: Mapping[str, Any]) -> Document:
         raise Unavailable("not here")
 
+    async def definition(self, pipeline: str, revision: int) -> Document:
+        raise NotImplementedError
+
     async def request(self, subject: str, payload: bytes) -> bytes:
         raise Unavailable("not here")
 

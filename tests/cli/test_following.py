@@ -52,6 +52,9 @@ class PlayedSession(Session):
             raise TimedOut("nothing new")
         return document
 
+    async def definition(self, pipeline: str, revision: int) -> Document:
+        raise NotImplementedError
+
     async def request(self, subject: str, payload: bytes) -> bytes:
         raise Unavailable("not here")
 

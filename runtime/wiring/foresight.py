@@ -1,0 +1,129 @@
+"""What a run of a file would do, from the file, its data and the data directory alone."""
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from adapters.datasets.artifacts import FileArtifacts
+from adapters.datasets.files import FileSources
+from adapters.datasets.memory import SourceMemory
+from adapters.datasets.targets import FileSinks
+from adapters.engines.binding import bind
+from adapters.engines.duckdb import DuckEngines
+from adapters.engines.python import BundleFunctions
+from adapters.engines.tracer import ColumnTracer
+from commands.ports import Bound
+from commands.steps.foresight import Prospect, foresee
+from commands.steps.ports import StepWork, Workbench
+from domain.errors import Rejection
+from domain.pipeline.difference import difference
+from domain.pipeline.params import resolve
+from domain.pipeline.spec import decode_spec
+from domain.run.events import ParamValue
+from runtime.datadir import DataDir
+from runtime.session import Document, PipelineFile
+from runtime.settings import Settings
+
+_NOBODY = UUID(int=0)
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """How the run would be started."""
+
+    params: Mapping[str, ParamValue]
+    no_cache: bool = False
+    fresh: tuple[str, ...] = ()
+
+
+def plan_file(
+    file: PipelineFile, settings: Settings, wish: Wish, active: Document | None
+) -> Document:
+    """Each step with what changed in it against the `active` definition, and what a run would do
+    with it. Raises `Rejection` where the file, a param or a step's name is wrong."""
+    roots = (file.root, *settings.roots)
+    try:
+        bound = bind({**file.spec}, {**file.files}, file.root, roots)
+    except Rejection as rejection:
+        raise file.placed(rejection) from rejection
+    prospect = _prospect(bound, wish)
+    with TemporaryDirectory(prefix="headwater-plan-") as folder:
+        engines = DuckEngines(str(Path(folder) / "spill"), os.cpu_count() or 1)
+        try:
+            seen = foresee(prospect, _bench(engines, bound, settings, roots))
+        finally:
+            engines.close()
+    return {
+        "pipeline": prospect.spec.pipeline,
+        **_changes(bound, active, [msgspec.to_builtins(one) for one in seen]),
+        "warnings": list(bound.warnings),
+    }
+
+
+def _prospect(bound: Bound, wish: Wish) -> Prospect:
+    spec = decode_spec(bytes(bound.definition.spec))
+    order = [step.id for step in bound.plan]
+    for step in wish.fresh:
+        if step not in order:
+            raise Rejection("step_not_found", f"the pipeline has no step {step!r} to do anew")
+    work = StepWork(
+        run=_NOBODY,
+        step="",
+        attempt=1,
+        lease=1,
+        pipeline=spec.pipeline,
+        revision=0,
+        bundle=bound.definition.bundle,
+        root=bound.definition.root,
+        params=resolve(spec.params, wish.params),
+        run_time=datetime.now(UTC),
+    )
+    return Prospect(
+        work=work,
+        spec=spec,
+        files=bound.definition.files,
+        order=order,
+        no_cache=wish.no_cache,
+        fresh=frozenset(wish.fresh),
+    )
+
+
+def _bench(
+    engines: DuckEngines, bound: Bound, settings: Settings, roots: tuple[str, ...]
+) -> Workbench:
+    data = DataDir(settings.data)
+    root = bound.definition.root
+    return Workbench(
+        engines=engines,
+        artifacts=FileArtifacts(data.datasets, data.keys, data.datasets / "tmp" / "plan"),
+        sources=FileSources(engines, root, roots, SourceMemory(data.sources)),
+        sinks=FileSinks(root, roots),
+        functions=BundleFunctions(data.bundles / bound.definition.bundle, bound.definition.files),
+        tracer=ColumnTracer(),
+        stopwatch=time.perf_counter,
+        timezone=settings.timezone,
+    )
+
+
+def _changes(bound: Bound, active: Document | None, seen: list[Document]) -> Document:
+    told = active or {"spec": {}, "files": {}, "revision": None}
+    after = msgspec.json.decode(bytes(bound.definition.spec))
+    found = difference(told["spec"], after, told.get("files", {}), bound.definition.files)
+    by_step = {one.step: one for one in found.steps}
+    steps = [
+        {**one, "change": by_step[one["step"]].change, "keys": list(by_step[one["step"]].keys)}
+        for one in seen
+    ]
+    return {
+        "revision": told["revision"],
+        "changed": not found.is_empty,
+        "steps": steps,
+        "removed": [one.step for one in found.steps if one.change == "removed"],
+        "others": list(found.others) if active else [],
+    }
