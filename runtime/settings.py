@@ -78,6 +78,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     events_window: Annotated[ByteSize, Meta(description="size of the bus's window on events")] = (
         ByteSize("1GiB")
     )
+    datasets_bytes_max: Annotated[
+        ByteSize, Meta(description="size of all kept datasets; beyond it, the oldest are dropped")
+    ] = ByteSize("20GiB")
 
 
 SECRETS = frozenset({"nats_token"})

@@ -31,6 +31,7 @@ class FileArtifacts(Artifacts):
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self._place(version.fingerprint)
+        _touch(path)
         if not _is_whole(path, version):
             raise broken(
                 "dataset_missing",
@@ -54,6 +55,7 @@ class FileArtifacts(Artifacts):
                 sync_folder(self._datasets)
             if place.exists() and place.stat().st_size == size:
                 os.unlink(scratch)
+                _touch(place)
             else:
                 os.replace(scratch, place)
             sync_folder(place.parent)
@@ -68,7 +70,10 @@ class FileArtifacts(Artifacts):
             kept = msgspec.json.decode((self._keys / f"{key}.json").read_bytes(), type=Kept)
         except (OSError, msgspec.DecodeError):
             return None
+        _touch(self._keys / f"{key}.json")
         for version in (kept.outcome.output, kept.outcome.quarantine):
+            if version is not None:
+                _touch(self._place(version.fingerprint))
             if version is not None and not _is_whole(self._place(version.fingerprint), version):
                 return None
         return kept
@@ -103,6 +108,12 @@ class FileArtifacts(Artifacts):
 
     def _place(self, fingerprint: str) -> Path:
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
+
+
+def _touch(path: Path) -> None:
+    """Say that it was used: before anybody looks at it, so that it is not dropped behind that."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def _is_whole(path: Path, version: DatasetVersion) -> bool:

@@ -63,6 +63,7 @@ GROUPS = (
         (
             Entry("verify", "proof:Verify", "Prove that every view is what the events say"),
             Entry("replay", "proof:Replay", "Rebuild a view from the events"),
+            Entry("gc", "collecting:Gc", "Drop datasets that were used longest ago"),
             Entry("services", "operating:Services", "List who is there, and how they are"),
             Entry("send", "operating:Send", "Send a message to any subject, print the answer"),
             Entry("doctor", "doctor:Doctor", "Look for what is wrong with this installation"),

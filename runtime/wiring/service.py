@@ -37,6 +37,7 @@ from runtime.health import health_of
 from runtime.session import Service
 from runtime.settings import DATA_FOLDER, Settings
 from runtime.supervisor import Part, Signals, Supervisor, SupervisorLimits, open_supervisor
+from runtime.wiring.collection import Sweep, collect, is_beyond, used_seconds_min
 from runtime.wiring.doors import Visits, command_endpoints, lookup_endpoints, query_endpoints
 from runtime.wiring.readside import (
     PROJECTIONS,
@@ -47,7 +48,14 @@ from runtime.wiring.readside import (
 )
 from runtime.wiring.traced import traced_feed
 from runtime.wiring.writeside import WriteSide
-from runtime.workers import PolicyPart, ProjectionPart, RelayPart, StepPart, StepPorts
+from runtime.workers import (
+    CollectionPart,
+    PolicyPart,
+    ProjectionPart,
+    RelayPart,
+    StepPart,
+    StepPorts,
+)
 from runtime.workers.step import StepLimits
 
 quiet_seconds = 0.1
@@ -177,6 +185,7 @@ async def open_service(settings: Settings, held: Held) -> AsyncIterator[Service]
             policy,
             worker,
             *_doors(ground, doors, write_side, views, visits),
+            _collection(ground, held, views),
         ):
             await ground.supervisor.start(part)
         yield EmbeddedService(
@@ -253,6 +262,17 @@ def _step_worker(ground: _Ground, write_side: WriteSide, source: JetStreamTaskSo
         ),
         StepLimits(steps_max=settings.workers, heartbeat_seconds=settings.heartbeat.seconds),
     )
+
+
+def _collection(ground: _Ground, held: Held, views: ReadSide) -> CollectionPart:
+    bytes_max = ground.settings.datasets_bytes_max.bytes
+    sweep = Sweep(bytes_max=bytes_max, rest_seconds=used_seconds_min)
+
+    async def collected() -> None:
+        if await is_beyond(held.directory, bytes_max):
+            await collect(views.queries.answer, held.directory, sweep)
+
+    return CollectionPart(collected, ground.clock)
 
 
 def _on_dispatch(policy: PolicyPart, worker: StepPart) -> Applied:

@@ -1,0 +1,107 @@
+"""Keeping datasets within their bounds: what is needed comes from the views, the rest by age."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from anyio import to_thread
+from msgspec import Struct
+
+from adapters.datasets.shelf import Shelf, Shelved
+from domain.data.retention import Bounds, given_up
+from runtime.datadir import DataDir
+from runtime.session import Document
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[Document]]
+"""A query's name and arguments → its answer."""
+
+used_seconds_min = 600.0
+"""What was used less long ago stays while others work here: a run may just have found it."""
+
+
+class Sweep(Struct, frozen=True, kw_only=True):
+    """How to collect."""
+
+    bytes_max: int
+    rest_seconds: float = 0.0
+    """What was used less long ago stays."""
+    dry_run: bool = False
+
+
+async def collect(ask: Ask, directory: DataDir, sweep: Sweep) -> Document:
+    """Drop what is beyond `bytes_max`; with `dry_run`, tell what would go.
+
+    `{"dry_run", "bytes_max", "bytes_before", "bytes_after", "items"}`, each item with what is lost
+    with it: the steps of runs whose results cannot be reused or taken over any more.
+    """
+    shelf = Shelf(directory.datasets, directory.keys)
+    bounds = Bounds(
+        bytes_max=sweep.bytes_max,
+        needed=await _needed(ask),
+        used_before=time.time() - sweep.rest_seconds if sweep.rest_seconds else float("inf"),
+    )
+    before, items = await to_thread.run_sync(_sweep, shelf, bounds, sweep.dry_run)
+    return {
+        "dry_run": sweep.dry_run,
+        "bytes_max": sweep.bytes_max,
+        "bytes_before": before,
+        "bytes_after": before - sum(one.holding.bytes for one in items),
+        "items": [_told(one) for one in items],
+    }
+
+
+async def is_beyond(directory: DataDir, bytes_max: int) -> bool:
+    """Whether there is anything to collect; quicker than looking at it."""
+    shelf = Shelf(directory.datasets, directory.keys)
+    return await to_thread.run_sync(shelf.bytes) > bytes_max
+
+
+def _sweep(shelf: Shelf, bounds: Bounds, dry_run: bool) -> tuple[int, list[Shelved]]:
+    there = {one.holding.fingerprint: one for one in shelf.all()}
+    goes = given_up([one.holding for one in there.values()], bounds)
+    items = [there[one.fingerprint] for one in goes]
+    before = sum(one.holding.bytes for one in there.values())
+    return before, items if dry_run else shelf.drop(items)
+
+
+async def _needed(ask: Ask) -> frozenset[str]:
+    """What open runs have made or taken over."""
+    found: set[str] = set()
+    cursor: str | None = None
+    while True:
+        asked = {"status": "running", "limit": 100, **({"cursor": cursor} if cursor else {})}
+        page = await ask("monitoring.runs", asked)
+        for item in page["items"]:
+            found |= await _outputs(ask, str(item["run"]))
+        cursor = page["next"]
+        if cursor is None:
+            return frozenset(found)
+
+
+async def _outputs(ask: Ask, run: str) -> set[str]:
+    found: set[str] = set()
+    cursor: str | None = None
+    while True:
+        page = await ask("monitoring.run", {"run": run, **({"cursor": cursor} if cursor else {})})
+        for step in page["steps"]:
+            versions = (step["output"], step.get("quarantine"))
+            found |= {version["fingerprint"] for version in versions if version}
+        cursor = page["steps_next"]
+        if cursor is None:
+            return found
+
+
+def _told(one: Shelved) -> Document:
+    holding = one.holding
+    lost = {(str(maker.run), maker.step): maker.dataset for maker in one.makers}
+    return {
+        "fingerprint": holding.fingerprint,
+        "bytes": holding.bytes,
+        "used_at": datetime.fromtimestamp(holding.used, UTC).isoformat(timespec="seconds"),
+        "quarantine": holding.is_quarantine,
+        "lost": [
+            {"run": run, "step": step, "dataset": dataset}
+            for (run, step), dataset in sorted(lost.items())
+        ],
+    }
