@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from commands.steps.job import Job
+from commands.steps.validate import contract_of
+from domain.data.term import Query
 from domain.pipeline.spec import plain
+from domain.pipeline.steps import Validate
 from domain.run.commands import Reused, Succeeded
 
 _EXPRESSIONS = frozenset(("keep_rows", "where", "sql"))
@@ -39,6 +42,9 @@ def unsteady(job: Job) -> tuple[str, ...]:
     rules = [*words.get("rules", ()), *words.get("checks", ())]
     outside = [f"the rule {key}" for rule in rules for key in rule if key in _OUTSIDE]
     texts = [job.query] if job.query else []
+    if isinstance(job.step, Validate):
+        terms = contract_of(job, job.step).terms
+        texts += [term.query for term in terms if isinstance(term, Query)]
     found = [
         call
         for text in (*texts, *_expressions(rules))

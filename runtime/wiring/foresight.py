@@ -19,6 +19,7 @@ from adapters.engines.binding import bind
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.tracer import ColumnTracer
+from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
 from commands.steps.foresight import Prospect, foresee
 from commands.steps.ports import StepWork, Workbench
@@ -49,7 +50,7 @@ def plan_file(
     with it. Raises `Rejection` where the file, a param or a step's name is wrong."""
     roots = (file.root, *settings.roots)
     try:
-        bound = bind({**file.spec}, {**file.files}, file.root, roots)
+        bound = bind({**file.spec}, {**file.files}, file.root, roots, read_contract)
     except Rejection as rejection:
         raise file.placed(rejection) from rejection
     prospect = _prospect(bound, wish)
@@ -106,6 +107,7 @@ def _bench(
         sinks=FileSinks(root, roots),
         functions=BundleFunctions(data.bundles / bound.definition.bundle, bound.definition.files),
         tracer=ColumnTracer(),
+        contracts=read_contract,
         stopwatch=time.perf_counter,
         timezone=settings.timezone,
     )

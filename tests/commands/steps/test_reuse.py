@@ -148,6 +148,45 @@ def test_what_is_never_settled_is_never_reused(
     assert told(walk(bench, **{step: words}))[step] == "succeeded"
 
 
+def test_the_limit_of_a_quarantine_counts(bench: Bench, first: Walk) -> None:
+    limits = {"limits": {"max_quarantined": "1%"}}
+    assert told(walk(bench, few=limits))["few"] == "succeeded"
+    assert told(walk(bench, few=limits))["few"] == "reused"
+
+
+CONTRACT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: numbers
+name: numbers
+version: 1.0.0
+status: active
+schema:
+  - name: numbers
+    properties:
+      - {name: n, logicalType: integer}
+    quality:
+      - {type: sql, query: "select QUERY from ${object}", mustBeGreaterThan: 0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "again"),
+    [("count(*)", "reused"), ("count(*) + cast(random() as integer)", "succeeded")],
+)
+def test_a_contract_that_asks_the_clock_is_asked_again(
+    bench: Bench, first: Walk, query: str, again: str
+) -> None:
+    files = {"c.yaml": CONTRACT.replace("QUERY", query)}
+    step = {"id": "valid", "kind": "validate", "input": "raw", "contract": "c.yaml"}
+    spec = {**SPEC, "params": {}, "steps": [SPEC["steps"][0], step]}
+    first_look = told(Walk(bench, spec, files=files))
+    assert first_look == {"raw": "reused", "valid": "succeeded"}
+    assert told(Walk(bench, spec, files=files))["valid"] == again
+    changed = {"c.yaml": files["c.yaml"].replace("Than: 0", "Than: 1")}
+    assert told(Walk(bench, spec, files=changed))["valid"] == "succeeded"
+
+
 def test_run_time_is_fixed_for_a_run_and_another_in_the_next(bench: Bench, first: Walk) -> None:
     words = {"sql": "select sum(n) as n, $run_time as at from few"}
     told(walk(bench, sums=words))
