@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.steps.job import Job, JobInput
+from commands.steps.part import path_of
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench
 from commands.steps.reuse import unsteady
 from domain.data.dataset import DatasetVersion
@@ -105,8 +106,8 @@ def _look(job: Job, prospect: Prospect, unknown: Sequence[str]) -> tuple[Foresee
 
 def _known(job: Job, verdict: _Tell) -> tuple[Foreseen, Kept | None]:
     match job.step:
-        case Store(sink=sink):
-            place, mark = job.bench.sinks.seen(job.filled(sink.path))
+        case Store() as step:
+            place, mark = job.bench.sinks.seen(path_of(job, step))
             kept = job.bench.artifacts.find(job.key(place))
             if mark is not None and mark.key == job.key(place):
                 return verdict("unchanged", run=mark.run), kept

@@ -4,6 +4,7 @@
 from msgspec.structs import replace
 
 from commands.steps.job import Job, JobInput, Made, account, checked
+from commands.steps.part import path_of
 from commands.steps.ports import Draft, Engine, Mark, broken
 from commands.steps.sql import literal, quoted
 from domain.data.dataset import OuterDataset
@@ -18,7 +19,7 @@ Checked = tuple[tuple[CheckResult, ...], tuple[str, ...]]
 
 
 def store(job: Job, step: Store) -> Made:
-    """Replace the destination's content by the input's rows.
+    """Replace the destination's content, or its part for this run's slice, by the input's rows.
 
     A destination that this very content was written to, and nobody touched since, stays as it is,
     unless it is wanted anew.
@@ -31,7 +32,7 @@ def store(job: Job, step: Store) -> Made:
             where=f"steps.{step.id}",
             hint="set `allow_empty: true` on the step if that can be",
         )
-    with job.bench.sinks.draft(job.filled(step.sink.path)) as draft:
+    with job.bench.sinks.draft(path_of(job, step)) as draft:
         key = job.key(place_of(draft.destination))
         kept = job.bench.artifacts.find(key)
         if kept is not None and job.is_own(kept):

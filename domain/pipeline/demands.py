@@ -1,12 +1,13 @@
 """What a part of the file must keep beyond the types of its keys."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from domain.limits import attempts_max
 from domain.pipeline.contracts import place_of
 from domain.pipeline.limits import Limits, percent
-from domain.pipeline.names import name_problem
+from domain.pipeline.names import did_you_mean, name_problem
+from domain.pipeline.params import Param
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
     AcceptedValues,
@@ -108,11 +109,28 @@ def step_demands(step: Step, path: str) -> Iterator[Problem]:
                 yield Problem(path=joined(path, "rules"), message="no rule at all")
         case Store():
             yield from _columns(step.order_by, joined(path, "order_by"), empty=True)
+            if step.slice and step.mode != "append":
+                hint = "write `mode: append` for a folder with a part for each slice"
+                message = f"there are no slices with `mode: {step.mode}`"
+                yield Problem(path=joined(path, "slice"), message=message, hint=hint)
         case Validate():
             if not place_of(step.contract)[0]:
                 yield Problem(path=joined(path, "contract"), message="an empty path")
         case Ingest():
             pass
+
+
+def slice_demands(step: Step, params: Mapping[str, Param]) -> Iterator[Problem]:
+    """A slice is told by params that the pipeline has."""
+    if not isinstance(step, Store):
+        return
+    for name in step.slice:
+        if name not in params:
+            hint = did_you_mean(name, list(params)) or "declare it in `params:`"
+            message = f"there is no param `{name}`"
+            yield Problem(
+                path=joined(joined("steps", step.id), "slice"), message=message, hint=hint
+            )
 
 
 def _transform(step: Transform, path: str) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ LATER: dict[str, frozenset[str]] = {
     "rules": _words(
         "trim fill map freshness where tolerance references sql extra_columns lookup mask"
     ),
-    "mode": frozenset(("append", "upsert")),
+    "mode": frozenset(("upsert",)),
 }
 """Where a word may stand → the words."""
 

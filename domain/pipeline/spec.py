@@ -9,7 +9,13 @@ from msgspec import Struct
 from domain.limits import parallel_max, steps_max
 from domain.pipeline.cases import Case, case_demands, cases_max
 from domain.pipeline.decoding import decode_source, decode_step
-from domain.pipeline.demands import bound_demands, limit_demands, name_demands, retry_demands
+from domain.pipeline.demands import (
+    bound_demands,
+    limit_demands,
+    name_demands,
+    retry_demands,
+    slice_demands,
+)
 from domain.pipeline.limits import Limits
 from domain.pipeline.params import BUILT_IN, Param, accepted
 from domain.pipeline.problems import InvalidSpec, Problem
@@ -99,6 +105,7 @@ def examine(value: object) -> tuple[PipelineSpec | None, list[Problem]]:
     params = _params(_map(value, "params"), problems)
     sources = _sources(_map(value, "sources"), problems)
     steps = _steps(_list(value, "steps"), problems)
+    problems += [problem for step in steps for problem in slice_demands(step, params)]
     cases = _cases(_list(value, "tests"), steps, problems)
     if shell is None or problems:
         return None, problems

@@ -88,7 +88,11 @@ class Store(_Step, frozen=True, kw_only=True, tag_field="kind", tag="store"):
 
     input: str
     sink: Sink
-    mode: Literal["replace"] = "replace"
+    mode: Literal["replace", "append"] = "replace"
+    """`replace`: the destination holds these rows. `append`: it is a folder with a part for each
+    slice, and this run's slice holds these rows."""
+    slice: tuple[str, ...] = ()
+    """Params whose values tell one slice from another; all params where none is named."""
     order_by: tuple[str, ...] = ()
     allow_empty: bool = False
 

@@ -209,9 +209,9 @@ def test_a_bundle_is_its_spec_and_its_files() -> None:
             "there is no rule",
         ),
         (
-            {"kind": "store", "input": "b", "mode": "append", "sink": {"kind": "csv", "path": "x"}},
+            {"kind": "store", "input": "b", "mode": "upsert", "sink": {"kind": "csv", "path": "x"}},
             "steps.a.mode",
-            "`append` is not there yet",
+            "`upsert` is not there yet",
         ),
         (
             {"kind": "store", "input": "b", "sink": {"kind": "postgres", "path": "x"}},
