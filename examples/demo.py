@@ -63,8 +63,9 @@ def run_again() -> None:
     second, first = answer("runs", "--limit", "2", "--json")["items"]
     counted = second["steps"]
     print(
-        f"\n{counted['reused']} of {counted['total']} steps were reused and the file was left as it "
-        f"is: {second['seconds']:.2f} s, where the work itself takes {first['seconds']:.2f} s."
+        f"\n{counted['reused']} of {counted['total']} steps were reused and the file was left "
+        f"as it is: {second['seconds']:.2f} s, "
+        f"where the work itself takes {first['seconds']:.2f} s."
     )
 
 

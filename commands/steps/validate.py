@@ -20,7 +20,7 @@ from domain.run.ledger import status_of
 def validate(job: Job, step: Validate) -> Made:
     """Hold the input against the contract. The output is the input's own dataset version, unless
     rows of it are set apart."""
-    source, contract = job.only_input(), _contract(job, step)
+    source, contract = job.only_input(), contract_of(job, step)
     with job.bench.engines.open(_views(source, contract, source.path)) as engine:
         columns = engine.columns(f"from {quoted(source.name)}")
         _hold_columns(contract, columns, f"steps.{step.id}")
@@ -118,7 +118,7 @@ def _views(source: JobInput, contract: Contract, path: str) -> dict[str, str]:
     return dict.fromkeys(views.values(), path)
 
 
-def _contract(job: Job, step: Validate) -> Contract:
+def contract_of(job: Job, step: Validate) -> Contract:
     file, table = place_of(step.contract)
     try:
         return job.bench.contracts(file, table, job.files.get(file, ""))
