@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from adapters.disk import io_translated
 from adapters.engines import bundle
+from adapters.engines.distributions import libraries
 from commands.steps.ports import Functions, StepBroken, broken
 from domain.pipeline.names import did_you_mean
 from domain.run.events import ParamValue
@@ -38,7 +39,8 @@ class BundleFunctions(Functions):
 
     @property
     def version(self) -> str:
-        return f"python {platform.python_version()}, pyarrow {pa.__version__}"
+        own = f"python {platform.python_version()}, pyarrow {pa.__version__}"
+        return ", ".join((own, *libraries(self._files)))
 
     def call(
         self,
