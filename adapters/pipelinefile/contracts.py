@@ -1,5 +1,7 @@
 """Contracts as people write them: the text of an Open Data Contract Standard file."""
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from adapters.pipelinefile.document import Unreadable
@@ -50,3 +52,23 @@ def read_contract(file: str, table: str, text: str) -> Contract:
 
 
 _HINT = "a contract starts with `apiVersion: v3.2.0` and `kind: DataContract`"
+
+
+def write_contract(values: Mapping[str, object]) -> str:
+    """The YAML text of a contract's plain values, a property to a line where it fits."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Lists stand inside of their keys, as people write them."""
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+            super().increase_indent(flow, False)
+
+    return yaml.dump(
+        values,
+        Dumper=Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=False,
+    )

@@ -44,7 +44,7 @@ def _untouched(
         inputs=(account(source, reached=None, filtered=None, proven=False),),
         rows_in=source.version.rows,
         checks=results_of(verdicts, mild=mild),
-        warnings=warnings_of(contract, verdicts),
+        warnings=warnings_of(contract, verdicts, mild=mild),
     )
     if not mild and (errors := _errors(verdicts)):
         raise StepBroken(violated(step.id, contract, engine, relation, errors), counted)

@@ -61,9 +61,11 @@ def results_of(verdicts: Sequence[Verdict], *, mild: bool) -> tuple[CheckResult,
     return tuple(shown)
 
 
-def warnings_of(contract: Contract, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """What is broken and stops nothing, and what nobody checks."""
-    broken_ = [verdict for verdict in verdicts if not verdict.passed]
+def warnings_of(
+    contract: Contract, verdicts: Sequence[Verdict], *, mild: bool = False
+) -> tuple[str, ...]:
+    """What is broken and stops nothing, and what nobody checks; `mild` terms stop nothing."""
+    broken_ = [one for one in verdicts if not one.passed and (mild or one.term.severity == "warn")]
     told = [f"contract {_said(contract, verdict)}" for verdict in broken_[:_terms_shown_max]]
     if len(broken_) > _terms_shown_max:
         told.append(f"contract: {len(broken_) - _terms_shown_max} more terms are broken")
@@ -114,7 +116,7 @@ def violated(
         code="contract_violated",
         message="\n".join([head, *lines]),
         where=f"steps.{step}",
-        hint="mend the data or the contract, or set `on_violation: quarantine` or `warn`",
+        hint="mend the data or the contract, or set another `on_violation`",
     )
 
 

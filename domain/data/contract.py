@@ -47,13 +47,13 @@ class Contract(Struct, frozen=True, kw_only=True):
 def fits(column: Column, engine_type: str) -> bool:
     """Whether a column of the engine's type can hold what the contract promises."""
     have = engine_type.upper()
-    if column.logical is None:
+    if column.logical is None or have == _NOTHING:
         return True
     if have.endswith("]"):
         return column.logical in ("array", "vector")
     match column.logical:
         case "string":
-            return have.startswith(("VARCHAR", "UUID", "ENUM", "JSON"))
+            return have.startswith(_TEXTS)
         case "integer":
             return have in _INTEGERS or (have.startswith("DECIMAL") and have.endswith(",0)"))
         case "number":
@@ -72,6 +72,12 @@ def fits(column: Column, engine_type: str) -> bool:
         case "array" | "vector":
             return False
 
+
+_NOTHING = '"NULL"'
+"""The type of a column in which every value is missing."""
+
+_TEXTS = ("VARCHAR", "UUID", "ENUM", "JSON", "BLOB", "BIT", "INTERVAL")
+"""What the standard has no other type for."""
 
 _INTEGERS = frozenset(
     sign + size + "INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")

@@ -37,6 +37,7 @@ GROUPS = (
             Entry("check", "defining:Check", "Find the mistakes in pipeline files"),
             Entry("test", "testing:Test", "Run the tests that stand in pipeline files"),
             Entry("plan", "planning:Plan", "Show what would change and run, without doing it"),
+            Entry("contract", "contracts:Contract", "Make a contract from data, or test data"),
             Entry("apply", "defining:Apply", "Register pipeline files, ready to run by name"),
             Entry("pipelines", "pipelines:Pipelines", "List pipelines"),
             Entry("pause", "pipelines:Pause", "Let no run of a pipeline start"),

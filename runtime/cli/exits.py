@@ -51,6 +51,7 @@ _FAILURES: tuple[tuple[type[HeadwaterError], Exit], ...] = (
 
 _REJECTIONS = {
     "invalid_pipeline": Exit.USAGE,
+    "invalid_contract": Exit.USAGE,
     "malformed": Exit.USAGE,
     "too_large": Exit.USAGE,
     "invalid_params": Exit.USAGE,
