@@ -30,6 +30,7 @@ from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
 from adapters.disk import io_translated
+from adapters.engines.accountant import QueryAccountant
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.tracer import ColumnTracer
@@ -144,6 +145,7 @@ class Server:
             functions=BundleFunctions(self._data / "bundles" / work.bundle, known.files),
             tracer=ColumnTracer(),
             contracts=read_contract,
+            accountant=QueryAccountant(),
             stopwatch=time.perf_counter,
             timezone=self._timezone,
         )

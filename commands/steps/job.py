@@ -19,6 +19,7 @@ from commands.steps.ports import (
 from commands.steps.quality import evaluate
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
+from domain.data.promise import Strictness
 from domain.data.quality import CheckResult
 from domain.errors import Defect
 from domain.pipeline.params import fill
@@ -75,6 +76,12 @@ class Job:
             return ""
         return self.files[self.step.sql_file] if self.step.sql_file else self.step.sql
 
+    @property
+    def strictness(self) -> Strictness:
+        """What rows without a match mean where nothing is promised."""
+        own = self.step.ledger if isinstance(self.step, Transform) else None
+        return own or self.spec.ledger
+
     def filled(self, text: str) -> str:
         """A text of the pipeline file with its `${param}` filled in."""
         return fill(text, self.work.params)
@@ -91,6 +98,7 @@ class Job:
             # A comment says nothing, and neither does the place where a query is kept.
             words = {name: said for name, said in words.items() if name not in ("sql", "sql_file")}
             words["query"] = self.bench.engines.outline(self.query).text
+            words["ledger"] = self.strictness
         identity = Identity(
             pipeline=self.work.pipeline,
             step=self.work.step,

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.steps.tally import Accountant
 from domain.data.contract import Contract
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
@@ -344,5 +345,6 @@ class Workbench:
     functions: Functions
     tracer: Tracer
     contracts: ContractReader
+    accountant: Accountant
     stopwatch: Stopwatch
     timezone: str = "UTC"

@@ -1,16 +1,26 @@
 """Transforming: a query or a Python function makes a new dataset from its inputs."""
 
-from commands.steps.job import Job, Made, account, checked
+from msgspec.structs import replace
+
+from commands.steps.accounts import Accounts, counted, uncounted
+from commands.steps.job import Job, Made, checked
 from commands.steps.ports import Engine
+from commands.steps.promises import entries_of, hold, warnings_of
 from commands.steps.sql import literal, quoted
 from domain.pipeline.rules import QualityRules
 from domain.pipeline.steps import Transform
 from domain.run.events import StepOutcome
-from domain.run.ledger import status_of
+from domain.run.ledger import InputLedger, status_of
+
+_BY_PYTHON = "a Python step: what a function does with rows cannot be followed"
 
 
 def transform(job: Job, step: Transform) -> Made:
-    """Write what the query or the function makes. Its rows are counted, not proven."""
+    """Write what the query or the function makes, and account for the rows of each input.
+
+    Raises `StepBroken` with code `rows_lost` or `rows_duplicated` where what the step `keeps` was
+    not kept, or where the ledger is strict and rows found no match.
+    """
     scratch = job.bench.artifacts.scratch()
     try:
         if step.python:
@@ -26,7 +36,9 @@ def _by_query(job: Job, step: Transform, scratch: str) -> Made:
     with job.bench.engines.open(views, (scratch,)) as engine:
         values = job.values(engine, query)
         engine.save(engine.settled(query, values), scratch, values)
-        outcome = _finished(job, engine, step.checks, scratch)
+        relation = f"read_parquet({literal(scratch)})"
+        accounts = counted(job, engine, relation, step.promises, job.strictness)
+        outcome = _finished(job, engine, step.checks, scratch, accounts)
         schemas = {name: engine.columns(f"from {quoted(name)}") for name in views}
     return Made(outcome=outcome, edges=job.edges(schemas))
 
@@ -34,25 +46,40 @@ def _by_query(job: Job, step: Transform, scratch: str) -> Made:
 def _by_function(job: Job, step: Transform, scratch: str) -> Made:
     paths = {one.name: one.path for one in job.inputs}
     job.bench.functions.call(step.python, paths, job.work.params, scratch)
+    accounts = uncounted(job.inputs, _BY_PYTHON)
     if not step.checks:
-        return Made(outcome=_finished(job, None, step.checks, scratch))
+        return Made(outcome=_finished(job, None, step.checks, scratch, accounts))
     with job.bench.engines.open({}, (scratch,)) as engine:
-        return Made(outcome=_finished(job, engine, step.checks, scratch))
+        return Made(outcome=_finished(job, engine, step.checks, scratch, accounts))
 
 
-def _finished(job: Job, engine: Engine | None, rules: QualityRules, scratch: str) -> StepOutcome:
-    inputs = tuple(account(one, reached=None, filtered=None, proven=False) for one in job.inputs)
+def _finished(
+    job: Job, engine: Engine | None, rules: QualityRules, scratch: str, accounts: Accounts
+) -> StepOutcome:
+    inputs = entries_of(job, accounts)
     rows_in = sum(one.version.rows for one in job.inputs) if job.inputs else None
-    counted = StepOutcome(inputs=inputs, rows_in=rows_in)
-    relation = f"read_parquet({literal(scratch)})"
-    checks, warnings = checked(job, engine, relation, rules, counted) if engine else ((), ())
-    written = job.bench.artifacts.admit(scratch)
-    return StepOutcome(
+    outcome = StepOutcome(
         inputs=inputs,
-        output=job.output(written),
         rows_in=rows_in,
-        rows_out=written.rows,
+        rows_filtered=_filtered(inputs),
         ledger=status_of(inputs),
-        checks=checks,
-        warnings=warnings,
+        warnings=warnings_of(job, accounts),
     )
+    hold(job, accounts, outcome)
+    relation = f"read_parquet({literal(scratch)})"
+    checks, warnings = checked(job, engine, relation, rules, outcome) if engine else ((), ())
+    written = job.bench.artifacts.admit(scratch)
+    return replace(
+        outcome,
+        output=job.output(written),
+        rows_out=written.rows,
+        checks=checks,
+        warnings=(*outcome.warnings, *warnings),
+    )
+
+
+def _filtered(inputs: tuple[InputLedger, ...]) -> int | None:
+    """Rows that conditions on one input alone removed; None where some were not counted."""
+    counted_ones = [one.filtered for one in inputs if not one.looked_at]
+    known = [one for one in counted_ones if one is not None]
+    return sum(known) if known and len(known) == len(counted_ones) else None

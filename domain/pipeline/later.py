@@ -8,16 +8,14 @@ def _words(text: str) -> frozenset[str]:
 LATER: dict[str, frozenset[str]] = {
     "": _words(
         "schedule on_failure on_success partitions contracts connections "
-        "ledger engine owner tags alerts notify timezone env"
+        "engine owner tags alerts notify timezone env"
     ),
     "params": _words("secret values min max"),
     "sources": _words("extra_columns connection query url partition"),
     "sources kind": _words(
         "dataset http postgres s3 sqlite excel avro nats kafka python delta iceberg"
     ),
-    "steps": _words(
-        "keeps ledger where keep engine quarantine on_failure schedule sinks partition tags owner"
-    ),
+    "steps": _words("where keep engine quarantine on_failure schedule sinks partition tags owner"),
     "steps kind": _words("index notify"),
     "sink": _words("connection table partition_by url key"),
     "sink kind": _words("postgres s3 sqlite http webhook mail nats kafka delta iceberg excel"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Struct
 
+from domain.data.promise import Strictness
 from domain.limits import parallel_max, steps_max
 from domain.pipeline.cases import Case, case_demands, cases_max
 from domain.pipeline.decoding import decode_source, decode_step
@@ -47,6 +48,8 @@ class PipelineSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Steps of one run that are worked on at once."""
     limits: Limits = Limits()
     """How much a step may set apart, where it does not say so itself."""
+    ledger: Strictness = "warn"
+    """Whether rows that find no match in a transform fail it."""
     sources: dict[str, Source] = {}
     steps: tuple[Step, ...]
     tests: tuple[Case, ...] = ()
@@ -66,6 +69,7 @@ class _Shell(Struct, kw_only=True, forbid_unknown_fields=True):
     defaults: Defaults = Defaults()
     parallel: int = parallel_max
     limits: Limits = Limits()
+    ledger: Strictness = "warn"
     sources: dict[str, object] = {}
     steps: list[object]
     tests: list[object] = []
@@ -117,6 +121,7 @@ def examine(value: object) -> tuple[PipelineSpec | None, list[Problem]]:
             defaults=shell.defaults,
             parallel=shell.parallel,
             limits=shell.limits,
+            ledger=shell.ledger,
             sources=sources,
             steps=tuple(steps),
             tests=tuple(cases),

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from domain.data.promise import Promise, Strictness
 from domain.pipeline.limits import Limits
 from domain.pipeline.rules import CleanRules, QualityRules
 from domain.pipeline.sinks import Sink
@@ -56,6 +57,18 @@ class Transform(_Step, frozen=True, kw_only=True, tag_field="kind", tag="transfo
     sql_file: str = ""
     python: str = ""
     """`module:function`."""
+    keeps: str | tuple[str, ...] | dict[str, Promise] = ()
+    """Inputs each of whose rows reaches the result exactly once, or input → how often."""
+    ledger: Strictness | None = None
+    """Whether rows that find no match fail the step; what the pipeline says if left out."""
+
+    @property
+    def promises(self) -> dict[str, Promise]:
+        """Input's name → what is promised about its rows."""
+        if isinstance(self.keeps, dict):
+            return {**self.keeps}
+        names = (self.keeps,) if isinstance(self.keeps, str) else self.keeps
+        return dict.fromkeys(names, "exactly_once")
 
     @property
     def aliases(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
+from adapters.engines.accountant import QueryAccountant
 from adapters.engines.binding import bind
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
@@ -69,6 +70,7 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
                     sinks=FileSinks(name, (name,)),
                     functions=BundleFunctions(folder / "bundle", definition.files),
                     tracer=ColumnTracer(),
+                    accountant=QueryAccountant(),
                     contracts=read_contract,
                     stopwatch=time.perf_counter,
                     timezone=settings.timezone,

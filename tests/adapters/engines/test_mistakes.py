@@ -23,8 +23,8 @@ MISTAKES = {
         ("p.yaml:8 stepz", "unknown key `stepz`", "did you mean `steps`?"),
     ),
     "later key": (
-        HEAD + "  - id: a\n    kind: transform\n    keeps: raw\n    sql: from raw\n",
-        ("p.yaml:10 steps.a.keeps", "`keeps` is not there yet", "a later version"),
+        HEAD + "  - id: a\n    kind: transform\n    engine: raw\n    sql: from raw\n",
+        ("p.yaml:10 steps.a.engine", "`engine` is not there yet", "a later version"),
     ),
     "later kind": (
         HEAD + "  - id: a\n    kind: index\n    input: raw\n",

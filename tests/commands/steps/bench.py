@@ -12,6 +12,7 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
+from adapters.engines.accountant import QueryAccountant
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
 from adapters.engines.tracer import ColumnTracer
@@ -50,6 +51,7 @@ class Bench:
             functions=BundleFunctions(self.data / "bundles" / "b", files),
             tracer=ColumnTracer(),
             contracts=read_contract,
+            accountant=QueryAccountant(),
             stopwatch=time.perf_counter,
         )
 

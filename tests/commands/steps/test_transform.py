@@ -92,8 +92,8 @@ def test_a_query_binds_its_params_and_posts_its_counts(bench: Bench) -> None:
     outcome = walk(bench, sql("select n from raw where n >= $least order by n;")).outcome("made")
     assert [row["n"] for row in bench.rows(outcome.output)] == [7, 8, 9]
     (entry,) = outcome.inputs
-    assert (entry.rows_in, entry.reached, entry.filtered) == (10, None, None)
-    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (10, 3, "unproven")
+    assert (entry.rows_in, entry.reached, entry.filtered) == (10, 3, 7)
+    assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (10, 3, "balanced")
 
 
 def test_built_in_and_typed_params(bench: Bench) -> None:

@@ -1,0 +1,14 @@
+"""Accounts of queries for step processes, whose start the SQL parser must not slow down."""
+
+from collections.abc import Mapping
+
+from commands.steps.tally import Accountant, ColumnsOf, CountedFile, QueryCount
+
+
+class QueryAccountant(Accountant):
+    """Takes queries apart with the SQL parser, which is loaded with the first that needs it."""
+
+    def counts(self, sql: str, inputs: Mapping[str, CountedFile], columns: ColumnsOf) -> QueryCount:
+        from adapters.engines.accounts import counted
+
+        return counted(sql, inputs, columns)

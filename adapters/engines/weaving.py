@@ -1,0 +1,128 @@
+# ruff: noqa: S608  # names and literals go through `commands.steps.sql`
+"""One SELECT written anew, so that it carries the numbers of its inputs' rows along."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+from sqlglot import exp
+
+from adapters.engines.blocks import Block
+from adapters.engines.conditions import Conditions
+from adapters.engines.flattening import Unprovable
+from adapters.engines.relations import (
+    Carried,
+    Relation,
+    aliased,
+    column_of,
+    only_table,
+    parsed_expression,
+    parsed_select,
+)
+from commands.steps.sql import quoted
+
+
+def carrying_of(block: Block, parts: list[Relation | None]) -> tuple[exp.Select, bool]:
+    """The SELECT with hidden columns, and whether these are lists now."""
+    select = block.select.copy()
+    put_in(select, block, parts)
+    hidden = {
+        part.alias: [one.column for one in relation.carried]
+        for part, relation in zip(block.parts, parts, strict=True)
+        if relation is not None
+    }
+    _leave_out(select, hidden)
+    carried = [one for part in parts if part is not None for one in part.carried]
+    merges = block.is_distinct or (block.is_grouped and not block.has_aggregates)
+    if not block.is_grouped:
+        for one in carried:
+            select.append("expressions", column_of(one.column))
+    else:
+        for one in carried:
+            gathered = exp.alias_(
+                parsed_expression(_gathered(one, is_distinct=merges)),
+                exp.to_identifier(one.column, quoted=True),
+            )
+            select.append("expressions", gathered)
+            if isinstance(group := select.args.get("group"), exp.Group):
+                group.set("this", None)
+    if not block.is_distinct:
+        return select, block.is_grouped
+    if block.picks:
+        raise Unprovable(f"`distinct` with `{block.picks[0]}`")
+    select.set("distinct", None)
+    select.set("order", None)
+    lists = [replace(one, is_list=one.is_list or block.is_grouped) for one in carried]
+    return made_distinct(select, lists), True
+
+
+def made_distinct(select: exp.Query, carried: list[Carried]) -> exp.Select:
+    """A query without rows that stand twice; each row lists all that it is made from."""
+    left_out = ", ".join(quoted(one.column) for one in carried)
+    lists = ", ".join(
+        f"{_gathered(one, is_distinct=True)} as {quoted(one.column)}" for one in carried
+    )
+    if not carried:
+        return exp.select("*").distinct().from_(select.subquery())
+    outer = parsed_select(f"select * exclude ({left_out}), {lists} from inside group by all")
+    only_table(outer).replace(select.subquery(exp.to_identifier("inside")))
+    return outer
+
+
+def _gathered(one: Carried, *, is_distinct: bool) -> str:
+    name = quoted(one.column)
+    if one.is_list:
+        flat = f"flatten(list({name}) filter (where {name} is not null))"
+        return f"list_distinct({flat})" if is_distinct else flat
+    word = "distinct " if is_distinct else ""
+    return f"list({word}{name}) filter (where {name} is not null)"
+
+
+def put_in(select: exp.Select, block: Block, parts: list[Relation | None]) -> None:
+    """Replace each source by its relation."""
+    source = select.args.get("from_")
+    nodes = [source.this] if source is not None else []
+    nodes += [join.this for join in select.args.get("joins") or ()]
+    for node, part, relation in zip(nodes, block.parts, parts, strict=True):
+        if relation is None:
+            continue
+        node.replace(aliased(relation, part.alias))
+
+
+def _leave_out(select: exp.Select, hidden: Mapping[str, list[str]]) -> None:
+    """Stars do not stand for hidden columns."""
+    for one in select.expressions:
+        stars = [node for node in one.find_all(exp.Star) if not isinstance(node.parent, exp.Count)]
+        if not stars:
+            continue
+        if not one.is_star or len(stars) > 1:
+            raise Unprovable("`*` inside an expression")
+        table = one.table.lower() if isinstance(one, exp.Column) else ""
+        names = hidden.get(table, []) if table else [name for of in hidden.values() for name in of]
+        before = stars[0].args.get("except_") or []
+        stars[0].set("except_", [*before, *(column_of(name) for name in names)] or None)
+    if any(True for _ in select.find_all(exp.Columns)):
+        raise Unprovable("`columns(…)`")
+
+
+def flat_of(
+    block: Block, parts: list[Relation | None], conditions: Conditions
+) -> exp.Select | None:
+    """The hidden columns alone, before anything is put together."""
+    carried = [one for part in parts if part is not None for one in part.carried]
+    relations = [part for part in parts if part is not None]
+    if (
+        block.is_distinct
+        or block.picks
+        or block.select.args.get("having") is not None
+        or (block.is_grouped and not block.has_aggregates)
+        or block.explodes
+        or any(one.is_list for one in carried)
+        or any(one.flat is None for one in relations)
+    ):
+        return None
+    select = block.select.copy()
+    put_in(select, block, parts)
+    for key in ("group", "order", "windows", "where"):
+        select.set(key, None)
+    select.set("expressions", [column_of(one.column) for one in carried] or [exp.Literal.number(1)])
+    return select.where(*(one.copy() for one in conditions.everywhere))

@@ -1,0 +1,122 @@
+# ruff: noqa: S608  # names and literals go through `commands.steps.sql`
+"""What lost rows have in common: the keys that found no match, and the column that tells most."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from commands.steps.counting import Counting
+from commands.steps.sql import literal, quoted
+from commands.steps.tally import InputCount, RowLoss
+from domain.run.ledger import LostRows, LostValue, lost_text_max, lost_values_max
+
+LOST = quoted("headwater lost")
+"""Table with the numbers of the rows that were lost."""
+
+columns_tried_max = 64
+"""Columns that are asked whether they tell lost rows from others."""
+_telling_min = 0.2
+"""How far a column's values must lead from what holds of all rows (0) to lost rows alone (1)."""
+_NOT_TOLD_BY = ("DOUBLE", "FLOAT", "BLOB", "STRUCT", "MAP", "UNION", "BIT", "JSON", "VARIANT")
+_ROW = quoted("headwater row")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Why rows were lost."""
+
+    words: str
+    """To be read behind `N of M rows of INPUT`."""
+    rows: int
+    """How many of the lost rows that was."""
+    fix: str
+    is_optional: bool
+    """Whether an outer join said that these rows are not the ones it keeps."""
+    lost: tuple[LostRows, ...]
+
+
+def told(
+    counting: Counting, path: str, count: InputCount, unmatched: int, *, thorough: bool
+) -> Told:
+    """Say what became of the rows in the table `LOST`. `thorough`: look at every column."""
+    loss, rows = _greatest(counting, count.losses, unmatched)
+    found: list[LostRows] = []
+    marked = (
+        f"select *, file_row_number in (select {_ROW} from {LOST}) as {_ROW}"
+        f" from read_parquet({literal(path)}, file_row_number = true)"
+    )
+    if loss.keys:
+        found.append(_by(counting, marked, loss.keys))
+    if thorough:
+        share = unmatched / max(counting.numbers(f"select count(*) from ({marked})")[0], 1)
+        if (telling := _telling(counting, marked, loss.keys, (unmatched, share))) is not None:
+            found.append(telling)
+    return Told(loss.words, rows, loss.fix, loss.is_optional, tuple(found))
+
+
+def _greatest(counting: Counting, losses: Sequence[RowLoss], unmatched: int) -> tuple[RowLoss, int]:
+    """What took most of the lost rows, as far as each can be asked alone."""
+    if len(losses) == 1:
+        return losses[0], unmatched
+    best = RowLoss(words="did not get into the result", is_optional=_all_optional(losses))
+    most = 0
+    for loss in losses:
+        if not loss.missed:
+            continue
+        both = f"select count(*) from {LOST} semi join ({loss.missed}) using ({_ROW})"
+        (rows,) = counting.numbers(both)
+        if rows > most:
+            best, most = loss, rows
+    return best, most or unmatched
+
+
+def _all_optional(losses: Sequence[RowLoss]) -> bool:
+    return all(loss.is_optional for loss in losses)
+
+
+def _by(counting: Counting, marked: str, columns: Sequence[str]) -> LostRows:
+    """Lost rows by the values of columns."""
+    names = [quoted(column) for column in columns]
+    shown = names[0] if len(names) == 1 else f"concat_ws(', ', {', '.join(names)})"
+    keys = ", ".join(names)
+    rows = counting.rows(
+        f"""
+        select left(any_value({shown})::varchar, {lost_text_max}),
+            count(*) filter (where {_ROW}) as lost, count(*), count(*) over ()
+        from ({marked}) group by {keys} having lost > 0
+        order by lost desc, 1 limit {lost_values_max}
+        """
+    )
+    values = tuple(
+        LostValue(value=None if value is None else str(value), rows=_int(lost), of=_int(of))
+        for value, lost, of, _ in rows
+    )
+    return LostRows(columns=tuple(columns), values=values, distinct=_int(rows[0][3]) if rows else 0)
+
+
+def _telling(
+    counting: Counting, marked: str, keys: Sequence[str], lost: tuple[int, float]
+) -> LostRows | None:
+    """The column of which a few values hold most of the lost rows and few others."""
+    unmatched, share = lost
+    best: LostRows | None = None
+    highest = share + (1 - share) * _telling_min
+    for column in _candidates(counting, marked, keys):
+        found = _by(counting, marked, [column])
+        told_by = sum(one.rows * (one.rows - 1) / max((one.of or 0) - 1, 1) for one in found.values)
+        if told_by / unmatched > highest:
+            best, highest = found, told_by / unmatched
+    return best
+
+
+def _candidates(counting: Counting, marked: str, keys: Sequence[str]) -> Iterator[str]:
+    rows = counting.rows(f"select column_name, column_type from (describe {marked})")
+    for name, type_ in rows[:columns_tried_max]:
+        kind = str(type_)
+        if name in ("file_row_number", "headwater row") or str(name).lower() in keys:
+            continue
+        if not kind.startswith(_NOT_TOLD_BY) and not kind.endswith("]"):
+            yield str(name)
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

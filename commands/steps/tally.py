@@ -1,0 +1,71 @@
+"""How the rows of a query's inputs are counted: the statements, and who writes them."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+ColumnsOf = Callable[[str], Mapping[str, str] | None]
+"""Name → type of a query's columns; None where the engine refuses it."""
+
+
+class CountedFile(Struct, frozen=True, kw_only=True):
+    """A file of a step's input, and how many rows are recorded of it."""
+
+    path: str
+    rows: int
+
+
+class RowLoss(Struct, frozen=True, kw_only=True):
+    """Something in a query that can take rows of an input away for want of another's."""
+
+    words: str
+    """What becomes of the rows, to be read behind their number."""
+    fix: str = ""
+    keys: tuple[str, ...] = ()
+    """Columns of the input that a join compares."""
+    is_optional: bool = False
+    """Whether an outer join says that these rows are not what it keeps."""
+    missed: str = ""
+    """Gives the numbers of the rows that this alone takes; empty where it cannot be asked alone."""
+
+
+class InputCount(Struct, frozen=True, kw_only=True):
+    """Statements that count what becomes of one input's rows, each for itself."""
+
+    name: str
+    reached: str = ""
+    """Gives how often rows reach the result, and how many different rows do."""
+    filtered: str = ""
+    """Gives how many rows conditions on this input alone remove; empty where there are none."""
+    lost: str = ""
+    """Gives the numbers of the rows that something else removed; empty where nothing else can."""
+    losses: tuple[RowLoss, ...] = ()
+    is_fanned: bool = False
+    """Whether a row can reach the result more than once."""
+    is_looked_at: bool = False
+    """Whether its rows only decide about others', so that none of them goes into the result."""
+
+
+class QueryCount(Struct, frozen=True, kw_only=True):
+    """How to count what becomes of the rows of a query's inputs."""
+
+    unproven: str = ""
+    """The construct that makes it impossible; the rest is empty then."""
+    prepare: tuple[str, ...] = ()
+    """Statements that come first, in order."""
+    results: str = ""
+    """Gives how many rows the query makes; empty where that is not counted."""
+    carried: str = ""
+    """A table of the query's own rows with hidden columns behind them; empty without one."""
+    is_steady: bool = True
+    """Whether the same data always gives the same rows, whatever the order of its ties."""
+    inputs: tuple[InputCount, ...] = ()
+
+
+class Accountant(Protocol):
+    """Tells how the rows of a query's inputs can be counted."""
+
+    def counts(self, sql: str, inputs: Mapping[str, CountedFile], columns: ColumnsOf) -> QueryCount:
+        """Statements for an engine in which each input stands under its name."""
+        ...

@@ -1,0 +1,246 @@
+# ruff: noqa: S608  # queries made here
+"""The row ledger of queries: what each input's rows came to, and what a step promises of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from commands.steps.ports import Engine, Engines, Outline, SqlValue
+from domain.pipeline.sinks import Sink
+from domain.run.commands import Failed
+from domain.run.ledger import InputLedger
+from tests.commands.steps.bench import Bench, Walk
+
+FLIGHTS = """
+tail,carrier,delay
+N1,AA,5
+N2,AA,0
+N3,MQ,7
+N4,MQ,9
+N4,MQ,9
+,UA,1
+N1,UA,2
+"""
+PLANES = "tail,maker\nN1,Boeing\nN2,Airbus\nN9,Fokker\n"
+
+
+def walk(bench: Bench, sql: str, **more: object) -> Walk:
+    bench.write("flown.csv", FLIGHTS.lstrip())
+    bench.write("aircraft.csv", PLANES)
+    top = {"ledger": more.pop("top")} if "top" in more else {}
+    columns = {"tail": "string", "carrier": "string", "delay": "integer"}
+    done = Walk(
+        bench,
+        {
+            **top,
+            "sources": {
+                "f": {"kind": "csv", "path": "flown.csv", "columns": columns},
+                "p": {
+                    "kind": "csv",
+                    "path": "aircraft.csv",
+                    "columns": {"tail": "string", "maker": "string"},
+                },
+            },
+            "steps": [
+                {"id": "flown", "kind": "ingest", "source": "f"},
+                {"id": "aircraft", "kind": "ingest", "source": "p"},
+                {
+                    "id": "made",
+                    "kind": "transform",
+                    "inputs": ["flown", "aircraft"] if "aircraft" in sql else ["flown"],
+                    "sql": sql,
+                    **more,
+                },
+            ],
+        },
+    )
+    done.outcome("flown")
+    done.outcome("aircraft")
+    return done
+
+
+def told(entry: InputLedger) -> tuple[int | None, ...]:
+    return (entry.rows_in, entry.reached, entry.filtered, entry.unmatched, entry.duplicated)
+
+
+JOIN = "select carrier, maker, count(*) as n from flown join aircraft using (tail) group by all"
+
+
+def test_each_input_has_its_own_account(bench: Bench) -> None:
+    outcome = walk(bench, JOIN).outcome("made")
+    flown, aircraft = outcome.inputs
+    assert told(flown) == (7, 3, 0, 4, 0)
+    assert told(aircraft) == (3, 2, 0, 1, 1)
+    assert outcome.ledger == "balanced"
+
+
+def test_unmatched_rows_are_a_warning(bench: Bench) -> None:
+    outcome = walk(bench, JOIN).outcome("made")
+    assert outcome.warnings == (
+        "4 of 7 rows of flown matched nothing in aircraft",
+        "1 of 3 rows of aircraft matched nothing in flown",
+    )
+    assert outcome.inputs[0].lost[0].columns == ("tail",)
+
+
+def test_the_side_that_an_outer_join_leaves_out_is_no_warning(bench: Bench) -> None:
+    outcome = walk(bench, JOIN.replace("join", "left join")).outcome("made")
+    assert [told(one) for one in outcome.inputs] == [(7, 7, 0, 0, 0), (3, 2, 0, 1, 1)]
+    assert outcome.warnings == ()
+
+
+def test_a_promise_that_is_broken_fails_the_step(bench: Bench) -> None:
+    done = walk(bench, JOIN, keeps="flown")
+    result = done.step("made")
+    assert isinstance(result, Failed)
+    error = result.error
+    assert error.code == "rows_lost"
+    assert error.message.splitlines() == [
+        "4 of 7 rows of flown matched nothing in aircraft",
+        "tail: N4 2 of 2, N3 1 of 1, null 1 of 1",
+        "carrier: MQ 3 of 3, UA 1 of 2",
+    ]
+    assert error.where == "steps.made.keeps"
+    assert error.hint.startswith("`left join aircraft` keeps them")
+    assert result.outcome is not None
+    assert told(result.outcome.inputs[0]) == (7, 3, 0, 4, 0)
+    assert len(result.outcome.inputs[0].lost) == 2
+
+
+def test_conditions_on_the_input_alone_keep_the_promise(bench: Bench) -> None:
+    sql = JOIN.replace("join", "left join").replace("group by", "where delay > 1 group by")
+    outcome = walk(bench, sql, keeps="flown").outcome("made")
+    assert told(outcome.inputs[0]) == (7, 5, 2, 0, 0)
+    assert outcome.rows_filtered == 2
+
+
+@pytest.mark.parametrize(
+    ("keeps", "code"),
+    [
+        ("aircraft", "rows_lost"),
+        ({"aircraft": "at_most_once"}, "rows_duplicated"),
+        ({"aircraft": "at_least_once"}, "rows_lost"),
+        ({"flown": "at_most_once"}, ""),
+        ({"flown": "at_least_once"}, "rows_lost"),
+        (["flown", "aircraft"], "rows_lost"),
+    ],
+)
+def test_promises(bench: Bench, keeps: object, code: str) -> None:
+    result = walk(bench, JOIN, keeps=keeps).step("made")
+    assert (result.error.code if isinstance(result, Failed) else "") == code
+
+
+def test_rows_that_come_twice(bench: Bench) -> None:
+    sql = "select aircraft.*, carrier from aircraft left join flown using (tail)"
+    error = walk(bench, sql, keeps="aircraft").error("made")
+    assert error.code == "rows_duplicated"
+    assert error.message == "3 rows of aircraft reach the result 4 times: 1 too many"
+
+
+@pytest.mark.parametrize("more", [{"ledger": "strict"}, {"top": "strict"}])
+def test_a_strict_ledger_fails_without_a_promise(bench: Bench, more: dict[str, object]) -> None:
+    error = walk(bench, JOIN, **more).error("made")
+    assert error.code == "rows_lost"
+    assert error.where == "steps.made.ledger"
+
+
+def test_a_step_can_be_milder_than_its_pipeline(bench: Bench) -> None:
+    assert walk(bench, JOIN, top="strict", ledger="warn").outcome("made").warnings
+
+
+def test_what_may_go_by_promise_is_neither_failure_nor_warning(bench: Bench) -> None:
+    keeps = {"flown": "at_most_once", "aircraft": "at_least_once"}
+    sql = JOIN.replace("join", "right join")
+    outcome = walk(bench, sql, keeps=keeps, ledger="strict").outcome("made")
+    assert outcome.warnings == ()
+
+
+def test_an_input_that_only_decides_is_not_counted(bench: Bench) -> None:
+    sql = "select * from flown where tail in (select tail from aircraft)"
+    outcome = walk(bench, sql).outcome("made")
+    flown, aircraft = outcome.inputs
+    assert told(flown) == (7, 3, 0, 4, 0)
+    assert aircraft.looked_at
+    assert told(aircraft) == (3, None, None, None, None)
+    assert outcome.ledger == "balanced"
+
+
+def test_what_cannot_be_taken_apart_is_unproven(bench: Bench) -> None:
+    outcome = walk(bench, "select * from flown positional join aircraft").outcome("made")
+    assert outcome.ledger == "unproven"
+    assert [one.unproven for one in outcome.inputs] == ["a positional join"] * 2
+    error = walk(bench, "select random() as r from flown", keeps="flown").error("made")
+    assert error.code == "ledger_unproven"
+
+
+class LossyEngine(Engine):
+    """Loses the last seven rows of whatever it writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def columns(self, query: str) -> dict[str, str]:
+        return self._engine.columns(query)
+
+    def params(self, query: str) -> frozenset[str]:
+        return self._engine.params(query)
+
+    def rows(
+        self, statement: str, params: Mapping[str, SqlValue] | None = None
+    ) -> Sequence[tuple[object, ...]]:
+        return self._engine.rows(statement, params)
+
+    def settled(self, query: str, params: Mapping[str, SqlValue]) -> str:
+        return self._engine.settled(query, params)
+
+    def save(
+        self,
+        query: str,
+        target: str,
+        params: Mapping[str, SqlValue] | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        (row,) = self._engine.rows(f"select count(*) from ({query})", params)
+        assert isinstance(row[0], int)
+        self._engine.save(f"from ({query}) limit {row[0] - 7}", target, params, sink)
+
+
+class LossyEngines(Engines):
+    """Opens such engines."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    @property
+    def version(self) -> str:
+        return self._engines.version
+
+    def outline(self, query: str) -> Outline:
+        return self._engines.outline(query)
+
+    @contextmanager
+    def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
+        with self._engines.open(views, files) as engine:
+            yield LossyEngine(engine)
+
+
+def test_rows_that_the_engine_drops_fail_the_step(bench: Bench) -> None:
+    bench.write("in.csv", "n\n" + "".join(f"{n}\n" for n in range(100)))
+    done = Walk(
+        bench,
+        {
+            "sources": {"s": {"kind": "csv", "path": "in.csv", "columns": {"n": "integer"}}},
+            "steps": [
+                {"id": "raw", "kind": "ingest", "source": "s"},
+                {"id": "made", "kind": "transform", "inputs": ["raw"], "sql": "select n from raw"},
+            ],
+        },
+    )
+    done.outcome("raw")
+    done.workbench = replace(done.workbench, engines=LossyEngines(bench.engines))
+    error = done.error("made")
+    assert error.code == "ledger_unbalanced"
+    assert error.message == "the query gives 100 rows, and 93 were written: 7 are missing"
+    assert error.where == "steps.made"
