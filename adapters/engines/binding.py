@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from adapters.engines.casebinding import case_problems
 from adapters.engines.contractbinding import Contracts, declared, read_contracts
 from adapters.engines.functions import function_problems
+from adapters.engines.keeping import unknown_promises
 from adapters.engines.queries import tables_of
 from adapters.engines.rulebinding import sql_problem
 from adapters.engines.schemas import StepSchemas
@@ -235,6 +236,8 @@ class _Binding:
                 yield from self._destination(step.id, sink.path, joined(base, "sink.path"))
             case _:
                 pass
+        if isinstance(step, Transform):
+            yield from unknown_promises(step)
         for alias, source in inputs_of(step).items():
             if source in self._ids:
                 continue

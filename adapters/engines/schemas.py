@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from adapters.engines.contractbinding import Contracts, contract_problems
+from adapters.engines.keeping import keeps_problems, unproven
 from adapters.engines.rulebinding import (
     Columns,
     cleaned,
@@ -100,10 +101,16 @@ class StepSchemas:
         key = "sql" if step.sql else "sql_file"
         sql = step.sql or self._files[step.sql_file]
         try:
-            return self._engine.columns_of(sql, inputs)
+            columns = self._engine.columns_of(sql, inputs)
         except SqlRefused as error:
             self._problems.append(sql_problem(error, joined(base, key), step.sql_file))
             return None
+        self._problems += keeps_problems(step, sql, inputs, self._engine)
+        is_strict = (step.ledger or self._spec.ledger) == "strict"
+        if is_strict and (reason := unproven(sql, inputs, self._engine)):
+            told = f"step `{step.id}`: its ledger is strict and will be unproven: {reason}"
+            self._warnings.append(told)
+        return columns
 
     def _unchecked(self, step: Step, what: str) -> None:
         if not self._problems:

@@ -90,6 +90,8 @@ def put_in(select: exp.Select, block: Block, parts: list[Relation | None]) -> No
 
 def _leave_out(select: exp.Select, hidden: Mapping[str, list[str]]) -> None:
     """Stars do not stand for hidden columns."""
+    if select.find(exp.Columns) is not None:
+        raise Unprovable("`columns(…)`")
     for one in select.expressions:
         stars = [node for node in one.find_all(exp.Star) if not isinstance(node.parent, exp.Count)]
         if not stars:
@@ -100,8 +102,6 @@ def _leave_out(select: exp.Select, hidden: Mapping[str, list[str]]) -> None:
         names = hidden.get(table, []) if table else [name for of in hidden.values() for name in of]
         before = stars[0].args.get("except_") or []
         stars[0].set("except_", [*before, *(column_of(name) for name in names)] or None)
-    if any(True for _ in select.find_all(exp.Columns)):
-        raise Unprovable("`columns(…)`")
 
 
 def flat_of(

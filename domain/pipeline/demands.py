@@ -154,6 +154,10 @@ def _transform(step: Transform, path: str) -> Iterator[Problem]:
     if step.python and not step.aliases:
         hint = "write `input: STEP`, or `inputs: {argument: STEP}`"
         yield Problem(path=path, message="a Python step needs `input` or `inputs`", hint=hint)
+    if step.python and step.promises:
+        hint = "leave it out: what a function does with rows cannot be followed"
+        message = "a Python step cannot promise what it keeps"
+        yield Problem(path=joined(path, "keeps"), message=message, hint=hint)
     for alias in step.aliases:
         if step.aliases[alias] != alias:
             yield from name_demands(alias, joined(joined(path, "inputs"), alias))
