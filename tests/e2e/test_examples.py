@@ -94,14 +94,8 @@ def test_the_second_run_of_the_flights_does_nothing_again(
     project, first = flights
     second = project.json("run", "flights.yaml")
     statuses = {step["id"]: step["status"] for step in second["steps"]}
-    assert statuses == {
-        "raw": "reused",
-        "carriers": "reused",
-        "aircraft": "reused",
-        "flown": "reused",
-        "punctuality": "reused",
-        "published": "unchanged",
-    }
+    assert statuses.pop("published") == "unchanged"
+    assert set(statuses.values()) == {"reused"}
     assert {step["reused_from"] for step in second["steps"]} == {first["run"]}
     outputs = [[step["output"] for step in run["steps"]] for run in (first, second)]
     assert outputs[0] == outputs[1]
@@ -111,7 +105,8 @@ def test_the_second_run_of_the_flights_does_nothing_again(
     # The result is taken away by hand: it is written again, and nothing else is done.
     (project.folder / "out" / "punctuality.parquet").unlink()
     third = project.json("run", "flights.yaml")
-    assert [step["status"] for step in third["steps"]] == ["reused"] * 5 + ["succeeded"]
+    done = [step["id"] for step in third["steps"] if step["status"] != "reused"]
+    assert done == ["published"]
     assert (project.folder / "out" / "punctuality.parquet").is_file()
     fourth = project.json("run", "flights.yaml", "--fresh", "carriers")
     done = [step["id"] for step in fourth["steps"] if step["status"] == "succeeded"]
