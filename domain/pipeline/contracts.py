@@ -11,7 +11,7 @@ from domain.data.term import Length, Limit, Matches, MultipleOf, OneOf, Required
 from domain.errors import HeadwaterError
 from domain.pipeline.expectations import About, Found, Line, expected
 from domain.pipeline.names import did_you_mean
-from domain.pipeline.odcs import OPTIONS, ContractFile, Property, SchemaObject
+from domain.pipeline.odcs import NO_OPTIONS, OPTIONS, ContractFile, Property, SchemaObject
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import decode, joined, wanted
 
@@ -175,7 +175,7 @@ class _Table:
     def _column(self, one: Property, path: str) -> Column:
         logical, type_ = one.logical_type, None
         physical = one.physical_type.partition("(")[0].strip().lower()
-        for pattern, kind, narrow in _PHYSICAL:
+        for pattern, kind, narrow in _PHYSICAL if physical else ():
             if re.fullmatch(pattern, physical) and logical in (None, kind):
                 logical, type_ = kind, narrow
                 break
@@ -208,10 +208,13 @@ class _Table:
         self._options(one, column, joined(path, "logicalTypeOptions"))
 
     def _options(self, one: Property, column: Column, path: str) -> None:
+        said = one.logical_type_options
+        if said is NO_OPTIONS:
+            return
         options = {
             key: value
-            for key in one.logical_type_options.__struct_fields__
-            if (value := getattr(one.logical_type_options, key)) is not None
+            for key in said.__struct_fields__
+            if (value := getattr(said, key)) is not None
         }
         allowed = OPTIONS.get(column.logical or "")
         for key, value in options.items():

@@ -101,11 +101,14 @@ class Options(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
     normalized: bool | None = None
 
 
+NO_OPTIONS = Options()
+
+
 class Property(_Element, frozen=True, kw_only=True):
     """One column, or a part of one."""
 
     logical_type: LogicalType | None = None
-    logical_type_options: Options = Options()
+    logical_type_options: Options = NO_OPTIONS
     required: bool = False
     unique: bool = False
     primary_key: bool = False

@@ -25,6 +25,7 @@ _KINDS = {
     type(None): "nothing", int: "a whole number", float: "a number", list: "a list", tuple: "a list"
 }  # fmt: skip
 _TYPES: dict[type[object], inspect.Type] = {}
+_KEYS: dict[type[object], dict[str, None]] = {}
 _AT = re.compile(r"(?P<message>.*?)(?: - at `(?:key in )?`?(?P<path>\$[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+|\.\.\.)\]")
 
@@ -87,12 +88,18 @@ def _known_keys(
     place: str,
     problems: list[Problem],
 ) -> dict[str, object]:
-    allowed = _fields(_type_of(kind))
+    allowed = _allowed(kind)
     for key in value:
         if key in allowed:
             continue
-        problems.append(_unknown(path, str(key), place, allowed))
+        problems.append(_unknown(path, str(key), place, [*allowed]))
     return {key: one for key, one in value.items() if key in allowed}
+
+
+def _allowed(kind: type[object]) -> dict[str, None]:
+    if kind not in _KEYS:
+        _KEYS[kind] = dict.fromkeys(_fields(_type_of(kind)))
+    return _KEYS[kind]
 
 
 def _problem(text: str, value: object, kind: type[object], path: str, place: str) -> Problem:

@@ -1,0 +1,1 @@
+"""Broken input by the thousand: whatever comes in, the answer is words with a place."""
