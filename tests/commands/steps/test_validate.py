@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from domain.run.commands import Failed, Succeeded
+from domain.run.commands import Failed, Reused, Succeeded
 from domain.run.events import StepOutcome
 from tests.commands.steps.bench import Bench, Walk
 
@@ -361,3 +361,23 @@ def test_columns_of_rows_that_were_set_apart_come_from_the_input(bench: Bench) -
     assert {(one.source, one.source_column, one.column) for one in result.edges} == {
         ("raw", name, name) for name in COLUMNS
     }
+
+
+def again(bench: Bench, text: str) -> type[object]:
+    """What becomes of the step in another run with this contract."""
+    return type(walk(bench, text, on_violation="warn").step("valid"))
+
+
+def test_the_contract_decides_whether_an_outcome_is_reused(bench: Bench) -> None:
+    rule = {"type": "sql", "query": "select count(${column}) from ${table}", "mustBe": 3}
+    text = contract_text({"id": {"required": True, "quality": [rule]}})
+    walk(bench, text, on_violation="warn").outcome("valid")
+    assert again(bench, text) is Reused
+    assert again(bench, contract_text({"id": {"unique": True}})) is Succeeded
+
+
+def test_a_contract_that_asks_for_another_answer_each_time_is_not_reused(bench: Bench) -> None:
+    rule = {"type": "sql", "query": "select random() from ${table} limit 1", "mustBeLessThan": 2}
+    text = contract_text({}, [rule])
+    walk(bench, text, on_violation="warn").outcome("valid")
+    assert again(bench, text) is Succeeded
