@@ -184,7 +184,12 @@ _INPUT: Document = {
     "unmatched": None,
     "duplicated": None,
     "quarantined": None,
+    "looked_at": False,
+    "unproven": "",
+    "lost": [],
 }
+_LOST: Document = {"columns": [], "values": [], "distinct": 0}
+_LOST_VALUE: Document = {"value": None, "rows": 0, "of": None}
 _OUTPUT: Document = {"dataset": "", "fingerprint": "", "rows": None, "bytes": None, "kept": True}
 _OUTER: Document = {"namespace": "", "name": "", "fingerprint": "", "bytes": 0}
 _ERROR: Document = {"code": "", "message": "", "where": "", "hint": "", "retryable": False}
@@ -220,7 +225,7 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "reused_from": row["reused_from"] or written_by,
         "seconds": _step_seconds(row),
         "ledger": outcome.get("ledger", "none"),
-        "inputs": [{**_INPUT, **entry} for entry in outcome.get("inputs", ())],
+        "inputs": [_input(entry) for entry in outcome.get("inputs", ())],
         "counts": [{**_COUNT, **count} for count in outcome.get("counts", ())],
         "checks": [{**_CHECK, **check} for check in outcome.get("checks", ())],
         "output": _filled(_OUTPUT, outcome.get("output")),
@@ -230,6 +235,14 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "warnings": outcome.get("warnings", []),
         "error": _filled(_ERROR, error),
     }
+
+
+def _input(entry: Document) -> Document:
+    lost = [
+        {**_LOST, **one, "values": [{**_LOST_VALUE, **value} for value in one.get("values", ())]}
+        for one in entry.get("lost", ())
+    ]
+    return {**_INPUT, **entry, "lost": lost}
 
 
 def _step_seconds(row: Document) -> float | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from runtime.cli import words
 from runtime.cli.console import Console
+from runtime.cli.ledger import ledger_lines
 from runtime.cli.table import Column, key, render
 from runtime.cli.wrapping import wrap
 from runtime.session import Document
@@ -57,6 +58,8 @@ def summary(console: Console, run: Document) -> list[str]:
         shown = ", ".join(f"{name}={words.scalar(v)}" for name, v in run["params"].items())
         lines.append(console.styled(f"params {shown}", "dim"))
     lines += ["", *render(console, step_columns(steps), steps)]
+    if ledger := ledger_lines(console, steps):
+        lines += ["", *ledger]
     told = [line for step in steps for line in _told(console, step)]
     for text in run.get("warnings") or ():
         told += _marked(console, console.styled("!", "yellow"), [text])

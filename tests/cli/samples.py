@@ -110,3 +110,39 @@ def failed() -> dict[str, Any]:
         error={"step": "flown", **error},
         retry_of="019ab0c2-5f1e-7c33-9d0a-000000000000",
     )
+
+
+def lossy() -> dict[str, Any]:
+    """Rows of an input found no match, and nothing was promised about them."""
+    lost = [
+        {
+            "columns": ["tailnum"],
+            "values": [
+                {"value": "N725MQ", "rows": 546, "of": 546},
+                {"value": None, "rows": 1, "of": None},
+            ],
+            "distinct": 721,
+        }
+    ]
+    counts = {"filtered": 0, "quarantined": 0, "looked_at": False, "unproven": ""}
+    flown = {"dataset": "flights.flown", "rows_in": 328063, "reached": 279619, "unmatched": 48444}
+    aircraft = {"dataset": "flights.aircraft", "rows_in": 3322, "reached": 3316, "unmatched": 6}
+    return run(
+        "completed",
+        [
+            step("flown", "clean", rows_in=336776, rows_out=328063, seconds=0.2),
+            step(
+                "punctuality",
+                "transform",
+                rows_in=331385,
+                rows_out=640,
+                seconds=0.05,
+                inputs=[
+                    {**counts, **flown, "duplicated": 0, "lost": lost},
+                    {**counts, **aircraft, "duplicated": 276303, "lost": []},
+                    {"dataset": "flights.blocked", "rows_in": 4, "looked_at": True, "lost": []},
+                ],
+            ),
+        ],
+        warnings=["punctuality: 48,444 of 328,063 rows of flown matched nothing in aircraft"],
+    )

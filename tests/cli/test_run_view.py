@@ -33,6 +33,10 @@ def test_a_failed_run() -> None:
     assert_golden("run-failed", _text(plain_console(), samples.failed()))
 
 
+def test_a_run_in_which_rows_found_no_match() -> None:
+    assert_golden("run-lossy", _text(plain_console(), samples.lossy()))
+
+
 def test_a_run_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     run = samples.completed()
     run["steps"][2]["id"] = "flights_that_have_flown_and_have_landed_somewhere_else"

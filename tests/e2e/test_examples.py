@@ -42,8 +42,37 @@ def test_every_row_of_the_flights_is_accounted_for(
         "published": 733,
     }
     assert [count["rows"] for count in steps["flown"]["counts"]] == [8_712, 0]
-    assert {steps[name]["ledger"] for name in ("valid", "flown", "published")} == {"balanced"}
+    proven = ("valid", "flown", "punctuality", "published")
+    assert {steps[name]["ledger"] for name in proven} == {"balanced"}
+    told = [
+        (one["dataset"], one["rows_in"], one["reached"], one["unmatched"])
+        for one in steps["punctuality"]["inputs"]
+    ]
+    assert told == [
+        ("flights.flown", 328_063, 328_063, 0),
+        ("flights.carriers", 16, 16, 0),
+        ("flights.aircraft", 3_322, 3_316, 6),
+    ]
     assert all(check["passed"] for check in steps["punctuality"]["checks"])
+
+
+def test_a_join_that_loses_flights_breaks_the_promise(
+    flights: tuple[Project, dict[str, Any]],
+) -> None:
+    project, _ = flights
+    text = (project.folder / "flights.yaml").read_text(encoding="utf-8")
+    lossy = text.replace("left join aircraft", "join aircraft")
+    (project.folder / "lossy.yaml").write_text(lossy, encoding="utf-8")
+    run = project.json("run", "lossy.yaml", code=1)
+    step = next(one for one in run["steps"] if one["id"] == "punctuality")
+    error = step["error"]
+    message, *lost = error["message"].splitlines()
+    assert error["code"] == "rows_lost"
+    assert message == "48,444 of 328,063 rows of flown matched nothing in aircraft"
+    assert lost[0].startswith("tailnum: N725MQ 546 of 546, ")
+    assert lost[1].startswith("carrier: MQ 24,134 of 25,076, AA 22,101 of 32,059, ")
+    assert error["hint"].startswith("`left join aircraft` keeps them")
+    assert step["inputs"][0]["lost"][1]["values"][0] == {"value": "MQ", "rows": 24134, "of": 25076}
 
 
 def test_a_flight_that_breaks_the_contract_is_set_apart(

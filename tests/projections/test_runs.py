@@ -60,6 +60,9 @@ async def test_a_step_tells_rows_checks_and_data(desk: Desk) -> None:
             "unmatched": None,
             "duplicated": None,
             "quarantined": None,
+            "looked_at": False,
+            "unproven": "",
+            "lost": [],
         }
     ]
     assert flown["counts"] == [{"rule": "drop_nulls(dep_time)", "rows": 9_430, "effect": "removed"}]
