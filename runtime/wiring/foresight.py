@@ -15,6 +15,7 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
+from adapters.engines.accountant import QueryAccountant
 from adapters.engines.binding import bind
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.python import BundleFunctions
@@ -107,6 +108,7 @@ def _bench(
         sinks=FileSinks(root, roots),
         functions=BundleFunctions(data.bundles / bound.definition.bundle, bound.definition.files),
         tracer=ColumnTracer(),
+        accountant=QueryAccountant(),
         contracts=read_contract,
         stopwatch=time.perf_counter,
         timezone=settings.timezone,
