@@ -28,8 +28,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     """In the order in which they stand in the file."""
     skip: int
     """Records before the data: the header, and blank lines before it."""
-    delimiter: str
-    nulls: tuple[str, ...]
+    source: CsvSource
 
     @property
     def is_single(self) -> bool:
@@ -41,7 +40,8 @@ def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
     """Read a CSV file whole. What does not fit what was declared of it is set apart."""
     identity_of(reading.path)
     layout = _layout(reading, source)
-    tally = Tally(delimiter=source.delimiter.encode(), blank_counts=layout.is_single)
+    delimiter = source.delimiter.encode(source.encoding)
+    tally = Tally(delimiter=delimiter, blank_counts=layout.is_single)
     with Look(reading.path, tally) as look:
         in_order = _saved_at_once(reading, layout, engine, look)
         scan = look.result()
@@ -49,23 +49,20 @@ def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
             return reading.seen(scan, _counted(reading, layout, engine, tally))
         records = _write_texts(reading, layout)
         relation = f"read_parquet({literal(reading.texts)})"
-        rejected = sift(reading, engine, text_sieve(reading, relation, layout.nulls))
+        rejected = sift(reading, engine, text_sieve(reading, relation, source.null_texts))
         look.hold()
     return reading.seen(scan, records, rejected)
 
 
 def _layout(reading: Reading, source: CsvSource) -> Layout:
-    nulls = source.null_texts
     if not source.header:
-        return Layout(columns=tuple(reading.types), skip=0, delimiter=source.delimiter, nulls=nulls)
-    for before, row in enumerate(walk(reading, source.delimiter), start=1):
+        return Layout(columns=tuple(reading.types), skip=0, source=source)
+    for before, row in enumerate(walk(reading, source), start=1):
         if row.fault:
             raise bad_row(reading, row.line, row.fault, row.text, "mend the header")
         if row.fields:
             hold_columns(reading, row.fields, f"{reading.path}:{row.line}")
-            return Layout(
-                columns=tuple(row.fields), skip=before, delimiter=source.delimiter, nulls=nulls
-            )
+            return Layout(columns=tuple(row.fields), skip=before, source=source)
     raise broken(
         "empty_source",
         "the file is empty: not even a header",
@@ -96,13 +93,17 @@ def _saved_at_once(reading: Reading, layout: Layout, engine: Engine, look: Look)
 
 
 def _relation(reading: Reading, layout: Layout, types: dict[str, str]) -> str:
-    columns = ", ".join(f"{literal(name)}: {literal(types[name])}" for name in layout.columns)
-    nulls = ", ".join(literal(text) for text in layout.nulls)
+    columns = ", ".join(
+        f"{literal(name)}: {literal(types.get(name, 'VARCHAR'))}" for name in layout.columns
+    )
+    source = layout.source
+    nulls = ", ".join(literal(text) for text in source.null_texts)
     packed = "gzip" if reading.path.endswith(".gz") else "none"
     return (
         f"read_csv({literal(reading.path)}, columns = {{{columns}}}, auto_detect = false, "
-        f"header = false, skip = {layout.skip}, delim = {literal(layout.delimiter)}, "
-        f"quote = '\"', escape = '\"', nullstr = [{nulls}], compression = '{packed}')"
+        f"header = false, skip = {layout.skip}, delim = {literal(source.delimiter)}, "
+        f"quote = '\"', escape = '\"', nullstr = [{nulls}], compression = '{packed}', "
+        f"encoding = {literal(source.encoding)})"
     )
 
 
@@ -145,7 +146,7 @@ def _write_texts(reading: Reading, layout: Layout) -> int:
 
 def _records(reading: Reading, layout: Layout) -> Iterator[Record]:
     """The data's records. A blank line is one only where there is a single column."""
-    for row in islice(walk(reading, layout.delimiter), layout.skip, None):
+    for row in islice(walk(reading, layout.source), layout.skip, None):
         if row.fields or row.fault:
             yield row
         elif layout.is_single:

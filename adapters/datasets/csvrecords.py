@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from adapters.datasets.reading import Reading, bad_row, unpacked
+from domain.pipeline.sources import CsvSource
 
 _field_chars_max = 16 * 2**20
 """One field; beyond it a quote was left open."""
@@ -37,14 +38,15 @@ class Record(Struct, frozen=True):
         return self.text.isascii() or _LOST.search(self.text) is None
 
 
-def walk(reading: Reading, delimiter: str) -> Iterator[Record]:
+def walk(reading: Reading, source: CsvSource) -> Iterator[Record]:
     """Every record with its physical line. Raises `StepBroken` where a quote is never closed, or
     the file is no whole gzip file."""
     csv.field_size_limit(_field_chars_max)
     with unpacked(reading.path) as raw:
-        file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
+        file = io.TextIOWrapper(raw, encoding=codec, errors="surrogateescape", newline="")
         lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=source.delimiter, strict=True)
         while True:
             line = lines.count + 1
             try:

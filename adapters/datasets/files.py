@@ -36,8 +36,10 @@ class FileSources(Sources):
             target=target,
             rejects=rejects,
             texts=f"{target}.texts",
-            types=dict(source.types),
+            types=source.types,
+            formats=source.formats,
             declared=bool(source.columns),
+            extra=source.extra_columns,
         )
         before = identity_of(reading.path)
         files = (reading.path, target, rejects, reading.texts)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from adapters.datasets.reading import Reading, fractions, unpacked
+from adapters.datasets.reading import Reading, extra_columns, fractions, unpacked
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
 from commands.steps.ports import Engine, SourceRead, StepBroken, broken
@@ -14,13 +14,15 @@ from commands.steps.sql import literal, quoted, required_cast
 
 _BLANK = (b"", b"\r")
 _JSON = "headwater_json"
+_KEY, _NULLS, _GAPS = b'":', (b'":null', b'": null'), (b" :", b"\t:")
+_MARKS = (_KEY, *_NULLS, *_GAPS)
 _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
 
 
 def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
     """Read a file whole. What does not fit what was declared of it is set apart."""
     identity_of(reading.path)
-    tally = Tally(quoted=False)
+    tally = Tally(quoted=False, marks=_MARKS)
     with Look(reading.path, tally) as look:
         in_order = _saved_at_once(reading, engine, look)
         scan = look.result()
@@ -29,8 +31,11 @@ def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
             records = _write_texts(reading)
             rejected = sift(reading, engine, text_sieve(reading, _extracted(reading), ()))
             look.hold()
+            in_order = False
         if records > rejected:
             _hold_keys(reading, engine)
+        if reading.extra != "drop" and not (in_order and _is_all_known(reading, engine, tally)):
+            _hold_extra(reading)
     return reading.seen(scan, records, rejected)
 
 
@@ -119,14 +124,46 @@ def _field(name: str, type_: str) -> str:
     return text
 
 
-def _hold_keys(reading: Reading, engine: Engine) -> None:
-    """A column that no line knows is missing; one that is null everywhere is not."""
+def _is_all_known(reading: Reading, engine: Engine, tally: Tally) -> bool:
+    """Whether the bytes alone prove that no line has a value under a key that is not declared.
+
+    Each key stands before `":`. Where there are no more of these than values in the columns and
+    nulls, all of them are known; where there are more, one has to look.
+    """
+    if any(tally.marked.get(gap) for gap in _GAPS):
+        return False
+    filled = sum(_filled(reading, engine).values())
+    nulls = sum(tally.marked.get(one, 0) for one in _NULLS)
+    return tally.marked.get(_KEY, 0) - nulls == filled
+
+
+def _hold_extra(reading: Reading) -> None:
+    """Raise `StepBroken` with the first line that has a value under a key that is not declared."""
+    for line, raw in _lines(reading):
+        if _fault(raw) is None:
+            found = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+            more = [
+                name
+                for name, value in found.items()
+                if name not in reading.types and bytes(value) != b"null"
+            ]
+            if more:
+                raise extra_columns(reading, more, f"{reading.path}:{line}")
+
+
+def _filled(reading: Reading, engine: Engine) -> dict[str, int]:
+    """Column → its values that are not null."""
     names = list(reading.types)
-    filled = engine.rows(
+    counts = engine.rows(
         f"select {', '.join(f'count({quoted(name)})' for name in names)} "
         f"from read_parquet({literal(reading.target)})"
     )[0]
-    empty = [name for name, count in zip(names, filled, strict=True) if count == 0]
+    return {name: int(str(count)) for name, count in zip(names, counts, strict=True)}
+
+
+def _hold_keys(reading: Reading, engine: Engine) -> None:
+    """A column that no line knows is missing; one that is null everywhere is not."""
+    empty = [name for name, count in _filled(reading, engine).items() if count == 0]
     if not empty:
         return
     there = set[str]()

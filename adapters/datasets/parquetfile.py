@@ -38,10 +38,9 @@ def _read(reading: Reading, engine: Engine, found: dict[str, str]) -> int:
     sieve = _sieve(reading, found)
     shown = ", ".join(f"{made} as {quoted(name)}" for name, made in sieve.made.items())
     engine.save(f"select {shown} from read_parquet({literal(reading.path)})", reading.target)
-    wrong = sieve.wrong
-    if not wrong:
+    if not sieve.tests:
         return 0
-    is_wrong = " or ".join(f"({test})" for test in wrong.values())
+    is_wrong = " or ".join(f"({test})" for test in sieve.tests.values())
     if not engine.rows(f"select 1 from {sieve.relation} where {is_wrong} limit 1"):
         return 0
     return sift(reading, engine, sieve)
@@ -49,16 +48,21 @@ def _read(reading: Reading, engine: Engine, found: dict[str, str]) -> int:
 
 def _sieve(reading: Reading, found: dict[str, str]) -> Sieve:
     path = literal(reading.path)
+    made = {
+        name: _cast(reading, name, found[name], want) for name, want in reading.sql_types.items()
+    }
+    there = {name: f"{quoted(name)} is not null" for name in made}
     return Sieve(
         relation=f"(select *, file_row_number + 1 as {LINE}, null::varchar as {RULE}, "
         f"null::varchar as {REASON}, null::varchar as {TEXT} "
         f"from read_parquet({path}, file_row_number = true))",
-        made={
-            name: _cast(reading, name, found[name], want)
+        made=made,
+        tests={
+            name: f"{there[name]} and {made[name]} is null"
             for name, want in reading.sql_types.items()
+            if found[name] != want
         },
-        there={name: f"{quoted(name)} is not null" for name in reading.types},
-        exact=frozenset(name for name, want in reading.sql_types.items() if found[name] == want),
+        there=there,
     )
 
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -42,6 +42,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     formats: dict[str, str] = {}
     """Column → how its dates or times are written, where that was declared."""
     declared: bool
+    extra: Literal["fail", "keep", "drop"] = "fail"
+    """What becomes of columns that are not among the types."""
 
     @property
     def sql_types(self) -> dict[str, str]:
@@ -151,12 +153,16 @@ def hold_columns(reading: Reading, found: Sequence[str], where: str) -> None:
             "missing_column", f"column {', '.join(missing)} is missing", where=where, hint=there
         )
     extra = [name for name in found if name not in reading.types]
-    if extra:
-        hint = (
-            "declare it in `columns:`"
-            if reading.declared
-            else "the file has changed since its columns were looked at: apply the pipeline again"
-        )
-        raise broken(
-            "extra_column", f"column {', '.join(extra)} is not declared", where=where, hint=hint
-        )
+    if extra and reading.extra != "drop":
+        raise extra_columns(reading, extra, where)
+
+
+def extra_columns(reading: Reading, names: Sequence[str], where: str) -> StepBroken:
+    """The report of columns that nobody knows what to do with."""
+    if reading.declared and reading.extra == "fail":
+        hint = "declare it, or say `extra_columns: keep` or `extra_columns: drop`"
+    else:
+        hint = "the file has changed since its columns were looked at: apply the pipeline again"
+    return broken(
+        "extra_column", f"column {', '.join(names)} is not declared", where=where, hint=hint
+    )

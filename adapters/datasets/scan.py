@@ -9,7 +9,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -26,6 +26,8 @@ class Tally:
     """What stands between fields; empty where fields are not counted."""
     quoted: bool = True
     """Whether a line break inside double quotes belongs to the record."""
+    marks: tuple[bytes, ...] = ()
+    """What else is counted, in lines that are whole."""
     blank_counts: bool = False
     """Whether an empty line is a record, as it is in a file of one column."""
     records: int = 0
@@ -33,6 +35,8 @@ class Tally:
     """Records without a quote."""
     delimiters: int = 0
     """Delimiters in them: each should have as many as the header."""
+    marked: dict[bytes, int] = field(default_factory=dict)
+    """Mark → how often it was seen."""
     has_point: bool = False
     """Whether there is a decimal point anywhere, so that an integer could have lost a fraction."""
     _rest: bytes = b""
@@ -56,6 +60,8 @@ class Tally:
             self._rest = b""
 
     def _count(self, whole: bytes) -> None:
+        for mark in self.marks:
+            self.marked[mark] = self.marked.get(mark, 0) + whole.count(mark)
         if self.quoted and (self._open or b'"' in whole):
             self._count_quoted(whole.split(b"\n")[:-1])
             return

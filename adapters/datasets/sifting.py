@@ -6,7 +6,7 @@ A reader writes the file's records as text, each with its line, to a Parquet fil
 what fits its types into the target, and sets the rest apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,12 +16,17 @@ from msgspec import Struct
 
 from adapters.datasets.reading import Reading, bad_row
 from adapters.disk import io_translated
-from commands.steps.ports import Engine, broken
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.quarantine import LINE, REASON, RULE, TEXT, Apart, set_apart
-from commands.steps.sql import literal, misfit, quoted, text_cast
+from commands.steps.sql import fitting_cast, literal, misfit, quoted, text_cast
 
 _batch_rows = 16_384
 """Records that are held in memory at once."""
+
+_columns_at_once = 64
+"""Columns whose values are tested in one query."""
+
+_MISFITS = "misfits"
 
 
 class Texts:
@@ -95,37 +100,27 @@ class Sieve(Struct, frozen=True, kw_only=True):
     relation: str
     """What follows `from`: the record's columns, and RULE, REASON, LINE and TEXT beside them."""
     made: dict[str, str]
-    """Column → its value in its type, null where it does not fit."""
+    """Column → its value in its type; asked for only where it fits."""
+    tests: dict[str, str]
+    """Column → whether its value does not fit; columns that always fit are left out."""
     there: dict[str, str]
     """Column → whether it has a value at all."""
-    exact: frozenset[str] = frozenset()
-    """Columns that always fit."""
-
-    @property
-    def wrong(self) -> dict[str, str]:
-        """Column → whether its value does not fit."""
-        return {
-            name: f"{self.there[name]} and {made} is null"
-            for name, made in self.made.items()
-            if name not in self.exact
-        }
 
 
 def text_sieve(reading: Reading, relation: str, nulls: Sequence[str]) -> Sieve:
     """A sieve for records that are text in every column."""
     missing = ", ".join(literal(text) for text in nulls)
-    return Sieve(
-        relation=relation,
-        made={
-            name: text_cast(name, type_, reading.formats.get(name))
-            for name, type_ in reading.types.items()
-        },
-        there={
-            name: f"{quoted(name)} not in ({missing})" if nulls else f"{quoted(name)} is not null"
-            for name in reading.types
-        },
-        exact=frozenset(name for name, want in reading.sql_types.items() if want == "VARCHAR"),
-    )
+    there = {
+        name: f"{quoted(name)} not in ({missing})" if nulls else f"{quoted(name)} is not null"
+        for name in reading.types
+    }
+    made, tests = {}, {}
+    for name, type_ in reading.types.items():
+        format_ = reading.formats.get(name)
+        made[name] = f"case when {there[name]} then {fitting_cast(name, type_, format_)} end"
+        if reading.sql_types[name] != "VARCHAR":
+            tests[name] = f"{there[name]} and {text_cast(name, type_, format_)} is null"
+    return Sieve(relation=relation, made=made, tests=tests, there=there)
 
 
 def sift(reading: Reading, engine: Engine, sieve: Sieve) -> int:
@@ -134,54 +129,79 @@ def sift(reading: Reading, engine: Engine, sieve: Sieve) -> int:
     Raises `StepBroken`: `wrong_type` where no value of a column fits, `bad_row` for the first
     record that does not fit where types were not declared.
     """
-    wrong = sieve.wrong
-    _hold_types(reading, engine, sieve)
-    is_wrong = " or ".join([f"{RULE} is not null", *(f"({test})" for test in wrong.values())])
-    reason = f"coalesce({REASON}, {misfit(wrong, reading.said)})"
-    if not reading.declared:
-        _hold_all(
-            reading, engine, f"select {LINE}, {reason}, {TEXT} from {sieve.relation}", is_wrong
-        )
-    shown = ", ".join(
-        f"case when {sieve.there[name]} then {made} end as {quoted(name)}"
-        for name, made in sieve.made.items()
+    _find_misfits(reading, engine, sieve)
+    found = f"{sieve.relation} left join {_MISFITS} using ({LINE})"
+    rejected = (
+        f"(select * replace (coalesce({RULE}, 'type') as {RULE}, "
+        f"coalesce({REASON}, misfit) as {REASON}) "
+        f"from {found} where {RULE} is not null or misfit is not null)"
     )
-    engine.save(f"select {shown} from {sieve.relation} where not ({is_wrong})", reading.target)
+    if not reading.declared:
+        _hold_all(reading, engine, rejected)
+    shown = ", ".join(f"{made} as {quoted(name)}" for name, made in sieve.made.items())
+    engine.save(
+        f"select {shown} from {sieve.relation} "
+        f"where {RULE} is null and {LINE} not in (select {LINE} from {_MISFITS})",
+        reading.target,
+    )
     apart = Apart(
-        relation=sieve.relation,
+        relation=rejected,
         columns=list(reading.types),
-        rule=f"coalesce({RULE}, case when {is_wrong} then 'type' end)",
-        reason=reason,
+        rule=RULE,
+        reason=REASON,
         source=literal(reading.path),
         line=LINE,
         text=TEXT,
     )
     set_apart(engine, apart, reading.rejects)
-    found = engine.rows(f"select count(*) from read_parquet({literal(reading.rejects)})")
-    return int(str(found[0][0]))
+    count = engine.rows(f"select count(*) from read_parquet({literal(reading.rejects)})")
+    return int(str(count[0][0]))
 
 
-def _hold_types(reading: Reading, engine: Engine, sieve: Sieve) -> None:
-    """A column in which nothing fits is declared wrongly; its rows are not at fault."""
-    wrong = sieve.wrong
-    if not wrong:
-        return
-    tests = ", ".join(
-        f"bool_and({test}) filter (where {sieve.there[name]} and {RULE} is null)"
-        for name, test in wrong.items()
+def _find_misfits(reading: Reading, engine: Engine, sieve: Sieve) -> None:
+    """Lines and reasons of the records with a value that does not fit, in a table of their own.
+
+    Columns are looked at some at a time: the engine takes time with the square of an expression's
+    length to make a plan of it.
+    """
+    columns = f"part integer, {LINE} bigint, misfit varchar"
+    engine.rows(f"create temp table misfits_in_parts ({columns})")
+    names = list(sieve.tests)
+    for start in range(0, len(names), _columns_at_once):
+        tests = {name: sieve.tests[name] for name in names[start : start + _columns_at_once]}
+        _hold_types(reading, engine, sieve, tests)
+        engine.rows(
+            f"""
+            insert into misfits_in_parts select {start}, {LINE}, misfit from (
+                select {LINE}, {misfit(tests, reading.said)} as misfit
+                from {sieve.relation} where {RULE} is null
+            ) where misfit is not null
+            """
+        )
+    engine.rows(
+        f"create temp table {_MISFITS} as select {LINE}, arg_min(misfit, part) as misfit "
+        f"from misfits_in_parts group by {LINE}"
     )
-    found = engine.rows(f"select {tests} from {sieve.relation}")[0]
-    for name, never in zip(wrong, found, strict=True):
+
+
+def _hold_types(reading: Reading, engine: Engine, sieve: Sieve, tests: Mapping[str, str]) -> None:
+    """A column in which nothing fits is declared wrongly; its rows are not at fault."""
+    asked = ", ".join(
+        f"bool_and({test}) filter (where {sieve.there[name]} and {RULE} is null)"
+        for name, test in tests.items()
+    )
+    found = engine.rows(f"select {asked} from {sieve.relation}")[0]
+    for name, never in zip(tests, found, strict=True):
         if never:
-            _wrong_type(reading, engine, sieve, name)
+            raise _wrong_type(reading, engine, sieve, name)
 
 
-def _wrong_type(reading: Reading, engine: Engine, sieve: Sieve, name: str) -> None:
+def _wrong_type(reading: Reading, engine: Engine, sieve: Sieve, name: str) -> StepBroken:
     line, value = engine.rows(
         f"select {LINE}, cast({quoted(name)} as varchar) from {sieve.relation} "
         f"where {sieve.there[name]} and {RULE} is null order by {LINE} limit 1"
     )[0]
-    raise broken(
+    return broken(
         "wrong_type",
         f"column `{name}`: none of its values is {reading.said[name]}; the first is "
         f"{str(value)[:80]!r}",
@@ -190,7 +210,8 @@ def _wrong_type(reading: Reading, engine: Engine, sieve: Sieve, name: str) -> No
     )
 
 
-def _hold_all(reading: Reading, engine: Engine, query: str, is_wrong: str) -> None:
-    for line, reason, text in engine.rows(f"{query} where {is_wrong} order by {LINE} limit 1"):
+def _hold_all(reading: Reading, engine: Engine, rejected: str) -> None:
+    first = f"select {LINE}, {REASON}, {TEXT} from {rejected} order by {LINE} limit 1"
+    for line, reason, text in engine.rows(first):
         shown = str(text) if text is not None else ""
         raise bad_row(reading, int(str(line)), str(reason), shown, reading.hint())

@@ -145,7 +145,8 @@ class _Binding:
             key = given if source.columns and file.exists() else "path"
             self._say(joined(path, key), error)
             return source
-        return replace(source, sniffed={} if source.columns else types)
+        extra = {name: type_ for name, type_ in types.items() if name not in source.columns}
+        return replace(source, sniffed=extra)
 
     def _path(self, text: str, path: str) -> Path | str | None:
         """The file meant; the name of a param that only a run will give; None after a problem."""

@@ -16,7 +16,7 @@ from domain.pipeline.contracts import InvalidContract, place_of
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
-from domain.pipeline.sources import Source
+from domain.pipeline.sources import Source, WrittenColumn
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Validate
 
@@ -62,7 +62,7 @@ def declared(
     contract = contracts.get(source.contract)
     if contract is None:
         return None
-    columns: dict[str, ColumnType] = {}
+    columns: dict[str, ColumnType | WrittenColumn] = {}
     for column in contract.columns:
         if column.type is None and column.logical is not None:
             message = (
@@ -73,13 +73,13 @@ def declared(
             problems.append(Problem(path=path, message=message, hint=hint))
             return None
         columns[column.name] = column.type or "string"
-    if source.columns and source.columns != columns:
+    if source.columns and source.declared != columns:
         message = "`columns` differ from those of the contract"
         hint = "drop `columns`: the contract declares them"
         at = joined(path.rpartition(".")[0], "columns")
         problems.append(Problem(path=at, message=message, hint=hint))
         return None
-    return replace(source, columns=columns)
+    return replace(source, columns={**columns, **source.columns})
 
 
 def contract_problems(

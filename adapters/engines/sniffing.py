@@ -6,11 +6,13 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import get_args
 
 import duckdb
+import msgspec
 
 from adapters.engines.tables import refused
 from commands.steps.sql import literal, sql_type
@@ -43,17 +45,29 @@ def sniff(source: Source, path: Path) -> dict[str, str]:
         raise Malformed(f"{path} is no regular file")
     if path.stat().st_size == 0:
         raise Malformed(f"{path} is empty: not even a header")
+    _hold_formats(source)
     match source:
         case CsvSource():
             return _csv(source, path)
+        case JsonlSource() if source.columns:
+            more = [name for name in _keys(path) if name not in source.columns]
+            return {**source.declared, **_extra(source, dict.fromkeys(more, "string"), path)}
         case JsonlSource():
-            types = _described(
+            return _described(
                 f"read_json({literal(str(path))}, format = 'newline_delimited')", path
             )
-            return types if not source.columns else {**source.columns}
         case ParquetSource():
             types = _described(f"read_parquet({literal(str(path))})", path)
-            return types if not source.columns else _declared(source, [*types], path)
+            return types if not source.columns else _declared(source, types, path)
+
+
+def _hold_formats(source: Source) -> None:
+    for name, format_ in source.formats.items():
+        try:
+            duckdb.execute(f"select try_strptime('', {literal(format_)})")
+        except duckdb.Error as error:
+            first = refused(error).message.partition("\n")[0]
+            raise Malformed(f"column `{name}`: {first}", hint="such as '%d/%m/%Y'") from error
 
 
 def _csv(source: CsvSource, path: Path) -> dict[str, str]:
@@ -62,30 +76,36 @@ def _csv(source: CsvSource, path: Path) -> dict[str, str]:
         if len(first) != len(source.columns):
             message = f"{path.name} has {len(first)} columns, {len(source.columns)} are declared"
             raise Malformed(message, hint="declare all of them, in order")
-        return {**source.columns}
+        return source.declared
     for place, name in enumerate(first):
         if not name.strip():
             raise Malformed(f"column {place + 1} of {path.name} has no name in the header")
         if name.lower() in [one.lower() for one in first[:place]]:
             raise Malformed(f"{path.name} has two columns called `{name}`")
     if source.columns:
-        return _declared(source, first, path)
+        return _declared(source, dict.fromkeys(first, "string"), path)
     return _types(source, path, first)
 
 
-def _declared(source: Source, names: list[str], path: Path) -> dict[str, str]:
+def _declared(source: Source, found: dict[str, str], path: Path) -> dict[str, str]:
+    names = [*found]
     missing = [name for name in source.columns if name not in names]
     if missing:
         hint = did_you_mean(missing[0], names)
         raise Malformed(f"{path.name} has no column `{missing[0]}`", hint=hint)
-    more = [name for name in names if name not in source.columns]
-    if more:
-        shown = ", ".join(f"`{name}`" for name in more[:10])
+    more = {name: type_ for name, type_ in found.items() if name not in source.columns}
+    return {**source.declared, **_extra(source, more, path)}
+
+
+def _extra(source: Source, more: dict[str, str], path: Path) -> dict[str, str]:
+    """What is kept of the columns that are not declared."""
+    if more and source.extra_columns == "fail":
+        shown = ", ".join(f"`{name}`" for name in [*more][:10])
         raise Malformed(
             f"{path.name} has columns that are not declared: {shown}",
-            hint="declare all columns, or none",
+            hint="declare them, or say `extra_columns: keep` or `extra_columns: drop`",
         )
-    return {**source.columns}
+    return more if source.extra_columns == "keep" else {}
 
 
 def _first_record(source: CsvSource, path: Path) -> list[str]:
@@ -96,9 +116,13 @@ def _first_record(source: CsvSource, path: Path) -> list[str]:
         raise Malformed(f"{path} cannot be read: {error}") from error
     if b"\0" in head:
         raise Malformed(f"{path.name} is a binary file, not CSV")
-    text = head.decode("utf-8-sig", errors="replace")
-    if "\ufffd" in text[:-4]:
-        raise Malformed(f"{path.name} is not UTF-8", hint="convert it to UTF-8")
+    codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
+    text = head.decode(codec, errors="replace")
+    # Rows behind the header that cannot be read are a matter of rows, where types are declared.
+    names = text.partition("\n")[0] if source.columns else text[:-4]
+    if "\ufffd" in names:
+        hint = "convert it to UTF-8, or declare `encoding: latin-1`"
+        raise Malformed(f"{path.name} is not UTF-8", hint=hint)
     try:
         records = csv.reader(io.StringIO(text, newline=""), delimiter=source.delimiter)
         return next(iter(records), [])
@@ -122,6 +146,7 @@ def _types(source: CsvSource, path: Path, names: list[str]) -> dict[str, str]:
         select Columns, DateFormat, TimestampFormat, SkipRows from sniff_csv(
             {literal(str(path))}, nullstr = [{nulls}], delim = {literal(source.delimiter)},
             quote = '"', escape = '"', header = true, sample_size = {_sample_rows},
+            encoding = {literal(source.encoding)},
             buffer_size = {_buffer_bytes}, max_line_size = {_buffer_bytes // 4})
     """
     found = _asked(query, path)[0]
@@ -140,6 +165,20 @@ def _types(source: CsvSource, path: Path, names: list[str]) -> dict[str, str]:
         str(one["name"]): "string" if one["type"] in odd else _ours(str(one["type"]))
         for one in columns
     }
+
+
+def _keys(path: Path) -> list[str]:
+    """Keys that have a value in one of the first lines; a line that cannot be read has none."""
+    found: dict[str, None] = {}
+    try:
+        with _opened(path) as file:
+            for line in islice(file, _sample_rows):
+                with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                    found |= {key: None for key, one in fields.items() if bytes(one) != b"null"}
+    except (OSError, EOFError, zlib.error) as error:
+        raise Malformed(f"{path} cannot be read: {error}") from error
+    return [*found]
 
 
 def _described(relation: str, path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.pipeline.contracts import place_of
 from domain.pipeline.spec import PipelineSpec, plain
-from domain.pipeline.steps import Clean, Ingest, Step, kind_of
+from domain.pipeline.steps import Clean, Ingest, Step, Validate, kind_of
 from domain.run.events import ParamValue
 
 CODE_VERSION = 2
@@ -38,7 +38,7 @@ def definition_of(step: Step, spec: PipelineSpec, files: Mapping[str, str]) -> d
     """A step's own words, and its source's, without those that cannot change its result; files of
     the bundle that it names as text."""
     words = _words(step, files)
-    if isinstance(step, Ingest | Clean):
+    if isinstance(step, Ingest | Clean | Validate):
         # Whether a quarantine is small enough is a part of the result.
         words["limits"] = msgspec.to_builtins(step.limits or spec.limits, enc_hook=plain)
     if isinstance(step, Ingest):

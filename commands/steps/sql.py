@@ -77,6 +77,13 @@ def text_cast(column: str, type_: str, format_: str | None = None) -> str:
     return careful_cast(column, "VARCHAR", want)
 
 
+def fitting_cast(column: str, type_: str, format_: str | None = None) -> str:
+    """A text that is known to fit its type, as that type."""
+    name = quoted(column)
+    text = name if format_ is None else f"strptime({name}, {literal(format_)})"
+    return f"cast({text} as {sql_type(type_)})"
+
+
 def required_cast(column: str, type_: str, format_: str | None = None) -> str:
     """A text as its type; what cannot be said in it is an error that ends the query."""
     name = quoted(column)

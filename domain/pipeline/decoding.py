@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from domain.pipeline.demands import csv_demands, rule_demands, step_demands
+from domain.pipeline.demands import rule_demands, source_demands, step_demands
 from domain.pipeline.later import later
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
@@ -47,8 +47,8 @@ def decode_source(value: object, path: str, problems: Problems) -> Source | None
         return None
     source, found = decode(value, kind, path, "sources")
     problems += found
-    if isinstance(source, CsvSource):
-        problems += csv_demands(source, path)
+    if source is not None:
+        problems += source_demands(source, path)
     return source
 
 

@@ -25,11 +25,12 @@ from domain.pipeline.rules import (
     Unique,
 )
 from domain.pipeline.shape import joined
-from domain.pipeline.sources import CsvSource
+from domain.pipeline.sources import CsvSource, Source
 from domain.pipeline.steps import Check, Clean, Ingest, Retry, Step, Store, Transform, Validate
 from domain.pipeline.units import ByteSize, Duration
 
 _timeout_seconds_max = 30 * 86400.0
+_WRITTEN = ("date", "timestamp")
 _memory_bytes_min = 16 * 2**20
 
 
@@ -78,6 +79,20 @@ def limit_demands(limits: Limits, path: str) -> Iterator[Problem]:
         return
     hint = "write a share such as 5%, or a number of rows"
     yield Problem(path=joined(path, "max_quarantined"), message=message, hint=hint)
+
+
+def source_demands(source: Source, path: str) -> Iterator[Problem]:
+    """Formats where there is something to be written in more than one way."""
+    for name, format_ in source.formats.items():
+        at = joined(joined(path, "columns"), name)
+        if source.declared[name] not in _WRITTEN:
+            message = f"a {source.declared[name]} has no format"
+            yield Problem(path=joined(at, "format"), message=message)
+        elif "%" not in format_:
+            hint = "write one such as '%d/%m/%Y'"
+            yield Problem(path=joined(at, "format"), message=f"{format_!r} is no format", hint=hint)
+    if isinstance(source, CsvSource):
+        yield from csv_demands(source, path)
 
 
 def csv_demands(source: CsvSource, path: str) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ LATER: dict[str, frozenset[str]] = {
         "engine owner tags alerts notify timezone env"
     ),
     "params": _words("secret values min max"),
-    "sources": _words("extra_columns connection query url partition"),
+    "sources": _words("connection query url partition"),
     "sources kind": _words(
         "dataset http postgres s3 sqlite excel avro nats kafka python delta iceberg"
     ),

@@ -251,7 +251,11 @@ MISTAKES = {
     "no steps": ("pipeline: p\nsteps: []\n", ("p.yaml:2 steps", "at least one step", "")),
     "undeclared column": (
         HEAD.replace("nulls: [NA]", "columns: {id: integer, name: string, born: date}"),
-        ("p.yaml:5 sources.people.columns", "columns that are not declared: `score`", "all"),
+        (
+            "p.yaml:5 sources.people.columns",
+            "columns that are not declared: `score`",
+            "extra_columns",
+        ),
     ),
     "declared column that is not there": (
         HEAD.replace("nulls: [NA]", "columns: {id: integer, nmae: string}"),

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+from collections.abc import Mapping
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +11,7 @@ import pytest
 
 from tests.commands.steps.bench import Bench, Walk
 
-Columns = dict[str, str]
+Columns = Mapping[str, object]
 AB: Columns = {"a": "integer", "b": "string"}
 
 
@@ -203,7 +205,7 @@ def test_every_type_is_read(bench: Bench) -> None:
 
 def test_json_lines(bench: Bench) -> None:
     bench.write("in.jsonl", '{"a": 1, "b": "x", "c": 0.5}\n\n{"b": "y"}\n{"a": 3}\n')
-    outcome = walk(bench, "jsonl", "in.jsonl", AB).outcome("raw")
+    outcome = walk(bench, "jsonl", "in.jsonl", AB, extra_columns="drop").outcome("raw")
     assert (outcome.rows_in, outcome.rows_out, outcome.ledger) == (3, 3, "balanced")
     assert bench.rows(outcome.output)[1] == {"a": None, "b": "y"}
 
@@ -258,3 +260,134 @@ def test_column_edges_name_the_source(bench: Bench) -> None:
         ("s", "a", "a"),
         ("s", "b", "b"),
     ]
+
+
+def test_extra_columns_of_csv(bench: Bench) -> None:
+    path = bench.write("in.csv", "a,c,b\n1,9,x\n2,8,y\n")
+    error = walk(bench, "csv", "in.csv", AB).error("raw")
+    assert (error.code, error.where) == ("extra_column", f"{path}:1")
+    assert "extra_columns: drop" in error.hint
+    dropped = walk(bench, "csv", "in.csv", AB, extra_columns="drop").outcome("raw")
+    assert bench.rows(dropped.output) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+    pinned = {"extra_columns": "keep", "sniffed": {"c": "string"}}
+    kept = walk(bench, "csv", "in.csv", AB, **pinned).outcome("raw")
+    assert bench.rows(kept.output)[0] == {"a": 1, "b": "x", "c": "9"}
+    bench.write("in.csv", "a,b,c,d\n1,x,9,0\n")
+    late = walk(bench, "csv", "in.csv", AB, **pinned).error("raw")
+    assert (late.code, late.hint.endswith("apply the pipeline again")) == ("extra_column", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "line_is_extra"),
+    [
+        ('{"a": 1, "b": "x"}', False),
+        ('{"a":1,"b":"x"}', False),
+        ('{"a": 1, "b": "at 10:30, \\"so\\": said"}', False),
+        ('{"a" : 1}', False),
+        ('{"a": null, "b":null, "c":null}', False),
+        ('{"a": 1, "c": 0}', True),
+        ('{"a":1,"c" :0}', True),
+        ('{"a": 1, "b": null, "c": ""}', True),
+        ('{"a": null, "b": "x", "c": {"a": null}}', True),
+    ],
+)
+def test_a_key_of_json_that_is_not_declared_is_told_with_its_line(
+    bench: Bench, line: str, line_is_extra: bool
+) -> None:
+    good = '{"a": 1, "b": "x"}\n'
+    path = bench.write("in.jsonl", f"{good}\n{line}\n{good}")
+    if line_is_extra:
+        error = walk(bench, "jsonl", "in.jsonl", AB).error("raw")
+        assert (error.code, error.where) == ("extra_column", f"{path}:3")
+    else:
+        assert walk(bench, "jsonl", "in.jsonl", AB).outcome("raw").rows_out == 3
+    dropped = walk(bench, "jsonl", "in.jsonl", AB, extra_columns="drop").outcome("raw")
+    assert dropped.rows_out == 3
+
+
+def test_extra_columns_of_parquet(bench: Bench) -> None:
+    pq.write_table(pa.table({"a": [1], "b": ["x"], "c": [0.5]}), bench.project / "in.parquet")
+    assert walk(bench, "parquet", "in.parquet", AB).error("raw").code == "extra_column"
+    dropped = walk(bench, "parquet", "in.parquet", AB, extra_columns="drop").outcome("raw")
+    assert bench.rows(dropped.output) == [{"a": 1, "b": "x"}]
+    pinned = {"extra_columns": "keep", "sniffed": {"c": "number"}}
+    kept = walk(bench, "parquet", "in.parquet", AB, **pinned).outcome("raw")
+    assert bench.rows(kept.output) == [{"a": 1, "b": "x", "c": 0.5}]
+
+
+def test_a_declared_encoding_is_read_and_so_are_its_rejected_rows(bench: Bench) -> None:
+    content = "a,b\n1,caf\xe9\n2,\xfcber\nzz,\xe9\n".encode("latin-1")
+    bench.write("in.csv", content)
+    source = {"kind": "csv", "path": "in.csv", "columns": AB, "encoding": "latin-1"}
+    step = {"id": "raw", "kind": "ingest", "source": "s", "limits": {"max_quarantined": 1}}
+    outcome = Walk(bench, {"sources": {"s": source}, "steps": [step]}).outcome("raw")
+    assert [row["b"] for row in bench.rows(outcome.output)] == ["caf\xe9", "\xfcber"]
+    assert bench.rows(outcome.quarantine)[0]["b"] == "\xe9"
+    bench.write("in.csv", content.replace(b"zz", b"3"))
+    clean = Walk(bench, {"sources": {"s": source}, "steps": [step]}).outcome("raw")
+    assert [row["b"] for row in bench.rows(clean.output)] == ["caf\xe9", "\xfcber", "\xe9"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_dates_are_read_as_it_is_declared_that_they_are_written(bench: Bench, kind: str) -> None:
+    days = ["03/04/2013", "28/02/2013", "13/13/2013", ""]
+    written = {
+        "csv": "day,at\n" + "".join(f"{day},2013.1.2 3h\n" for day in days),
+        "jsonl": "".join(
+            f'{{"day": "{day}", "at": "2013.1.2 3h"}}\n'.replace('""', "null") for day in days
+        ),
+    }
+    columns = {
+        "day": {"type": "date", "format": "%d/%m/%Y"},
+        "at": {"type": "timestamp", "format": "%Y.%m.%d %Hh"},
+    }
+    bench.write(f"in.{kind}", written[kind])
+    source = {"kind": kind, "path": f"in.{kind}", "columns": columns}
+    step = {"id": "raw", "kind": "ingest", "source": "s", "limits": {"max_quarantined": 1}}
+    outcome = Walk(bench, {"sources": {"s": source}, "steps": [step]}).outcome("raw")
+    rows = bench.rows(outcome.output)
+    assert [str(row["day"]) for row in rows] == ["2013-04-03", "2013-02-28", "None"]
+    assert str(rows[0]["at"]) == "2013-01-02 03:00:00"
+    (row,) = bench.rows(outcome.quarantine)
+    assert row["headwater_reason"] == "column `day`: '13/13/2013' is no date such as %d/%m/%Y"
+
+
+def test_a_time_of_a_parquet_file_is_not_cut_off(bench: Bench) -> None:
+    times = [datetime(2013, 1, 2), datetime(2013, 1, 2, 10, 30)]  # noqa: DTZ001 # as files have it
+    pq.write_table(pa.table({"day": times}), bench.project / "in.parquet")
+    columns = {"day": "date"}
+    error = walk(bench, "parquet", "in.parquet", columns).error("raw")
+    assert (error.code, error.where.endswith("in.parquet:2")) == ("too_many_quarantined", True)
+
+
+def wide(columns: Columns) -> str:
+    row = ",".join("1" for _ in columns)
+    return ",".join(columns) + f"\n{row}\n" * 3
+
+
+def test_a_file_of_five_thousand_columns(bench: Bench) -> None:
+    columns = {f"c{n}": "integer" for n in range(5000)}
+    bench.write("in.csv", wide(columns))
+    assert walk(bench, "csv", "in.csv", columns).outcome("raw").rows_out == 3
+
+
+def test_dirt_in_a_wide_file(bench: Bench) -> None:
+    columns = {f"c{n}": "integer" for n in range(200)}
+    bench.write("in.csv", f"{wide(columns)}{'1,' * 150}y,{'1,' * 48}x\n")
+    source = {"kind": "csv", "path": "in.csv", "columns": columns}
+    step = {"id": "raw", "kind": "ingest", "source": "s", "limits": {"max_quarantined": 1}}
+    outcome = Walk(bench, {"sources": {"s": source}, "steps": [step]}).outcome("raw")
+    (rejected,) = bench.rows(outcome.quarantine)
+    assert rejected["headwater_reason"] == "column `c150`: 'y' is no integer"
+
+
+@pytest.mark.parametrize("name", ["with space.csv", 'it\'s "so".csv', "two\nlines.csv", "%s.csv"])
+def test_any_name_is_a_name(bench: Bench, name: str) -> None:
+    bench.write(name, 'a,b\n1,x\n2,"y\n"\n')
+    assert walk(bench, "csv", name, AB).outcome("raw").rows_out == 2
+
+
+def test_a_link_that_leads_outside_is_refused(bench: Bench) -> None:
+    (bench.data / "secret.csv").write_text("a,b\n1,x\n")
+    (bench.project / "in.csv").symlink_to(bench.data / "secret.csv")
+    assert walk(bench, "csv", "in.csv", AB).error("raw").code == "path_outside"
