@@ -30,6 +30,9 @@ lock: .venv/ready ## write requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
 	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
 
+differential: .venv/ready ## ask datacontract-cli about our test contracts anew (needs 400 MB)
+	$(BIN)/python -m tests.differential.record
+
 tree: .venv/ready ## draw the tree in docs/architecture.md anew
 	$(BIN)/python -m tests.architecture.tree
 
@@ -38,4 +41,4 @@ clean: ## remove what was made
 	rm -rf examples/*/out examples/*/.headwater
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check bench lock tree clean
+.PHONY: help setup demo test check bench lock differential tree clean

@@ -1,0 +1,1 @@
+"""Our verdicts against those of others on the same input."""
