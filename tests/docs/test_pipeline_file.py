@@ -29,7 +29,7 @@ TABLES = {
 }
 """Heading → the parts of the schema whose keys are told in its tables."""
 
-IN_SENTENCES = {"Defaults", "Limits", "RowLimits"}
+IN_SENTENCES = {"Defaults", "Limits", "RowLimits", "WrittenColumn"}
 """Parts of two or three keys, told where they stand."""
 
 
