@@ -14,8 +14,8 @@ setup: .venv/ready ## install into .venv, from the lock file
 demo: .venv/ready ## the main job: a real pipeline on real data, and a worker killed on its way
 	@$(BIN)/python examples/demo.py
 
-test: .venv/ready ## all tests
-	$(BIN)/pytest
+test: .venv/ready ## all tests, on up to four processes
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: .venv/ready ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
