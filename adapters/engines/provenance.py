@@ -120,7 +120,8 @@ class Weaver:
         self.fixed.append((name, relation.carrying))
         table = parsed_select(f"select * from {quoted(name)}")
         carried = tuple(
-            replace(one, passing=table.copy()) if one.is_alone else one for one in relation.carried
+            replace(one, passing=table.copy(), passes_lists=one.is_list) if one.is_alone else one
+            for one in relation.carried
         )
         return Relation(
             carrying=table,

@@ -1,8 +1,8 @@
 # ruff: noqa: S608  # queries made here
 """Accounts of queries made by chance, against the same queries worked out row by row."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 
 from adapters.engines.accounts import counted
 from commands.steps.tally import CountedFile, InputCount
-from tests.adapters.engines.queries import (
+from tests.adapters.engines.asked import (
     COLUMNS,
+    Among,
+    Asked,
     Condition,
-    Join,
-    Nested,
-    Plain,
-    Select,
-    Source,
+    Either,
+    Not,
     Tables,
-    account,
 )
+from tests.adapters.engines.queries import GROUPED, Select, Union, account
+from tests.adapters.engines.sources import Join, Nested, Plain, Query, Source
 
-KINDS = ("inner", "left", "right", "full", "semi", "anti")
-AFTER = ("", "", "group", "having", "distinct", "window", "newest", "limit")
+KINDS = ("inner", "left", "right", "full", "semi", "anti", "cross")
+PICKS = ("newest", "on", "limit")
+AFTER = ("", "", "distinct", "window", *GROUPED, *PICKS)
 
 
 @st.composite
@@ -36,14 +37,16 @@ def tables(draw: st.DrawFn) -> Tables:
     }
 
 
-def conditions(draw: st.DrawFn, columns: tuple[str, ...], most: int) -> tuple[Condition, ...]:
+def conditions(columns: tuple[str, ...], most: int) -> st.SearchStrategy[list[Asked]]:
     column = st.sampled_from(columns)
-    one = st.one_of(
+    one: st.SearchStrategy[Asked] = st.one_of(
         st.builds(Condition, column, st.just(">"), st.integers(-1, 2)),
         st.builds(Condition, column, st.just("null")),
-        st.builds(Condition, column, st.just("="), column),
+        st.builds(Condition, column, st.sampled_from(("=", "same", ">")), column),
+        st.builds(Among, column, st.sampled_from("abc"), st.integers(0, 2), st.booleans()),
     )
-    return tuple(draw(st.lists(one, max_size=most)))
+    some = st.one_of(one, one, st.builds(Either, one, one), st.builds(Not, one))
+    return st.lists(some, max_size=most)
 
 
 class Numbers:
@@ -60,61 +63,106 @@ class Numbers:
 def a_source(draw: st.DrawFn, numbers: Numbers, depth: int) -> Source:
     alias = f"s{numbers.next()}"
     if depth and draw(st.integers(0, 2)) == 0:
-        return Nested(alias, a_select(draw, numbers, depth - 1))
+        return Nested(alias, a_query(draw, numbers, depth - 1))
     return Plain(alias, draw(st.sampled_from(sorted(COLUMNS))), numbers.next())
 
 
-def a_select(draw: st.DrawFn, numbers: Numbers, depth: int) -> Select:
-    first = a_source(draw, numbers, depth)
+def a_join(draw: st.DrawFn, source: Source, columns: tuple[str, ...], merged: list[str]) -> Join:
+    kind = draw(st.sampled_from(KINDS))
+    if kind == "cross":
+        return Join(source, kind, ())
+    names = [one.partition(".")[2] for one in columns]
+    both: list[tuple[str, str]] = [
+        (one, other)
+        for one in columns
+        for other in source.columns
+        if (name := one.partition(".")[2]) == other.partition(".")[2]
+        and names.count(name) == 1
+        and name not in merged
+    ]
+    is_using = draw(st.booleans())
+    if both and is_using:
+        left, right = both[draw(st.integers(0, len(both) - 1))]
+        return Join(source, kind, (Condition(left, "=", right),), left.partition(".")[2])
+    key = Condition(draw(st.sampled_from(columns)), "=", draw(st.sampled_from(source.columns)))
+    more = draw(conditions((*columns, *source.columns), 1))
+    if kind in ("right", "full") and any(one.reads for one in more):
+        more = []
+    on = more if more and draw(st.integers(0, 4)) == 0 else [key, *more]
+    return Join(source, kind, tuple(on))
+
+
+def a_select(draw: st.DrawFn, numbers: Numbers, depth: int, first: Source | None = None) -> Select:
+    first = first or a_source(draw, numbers, depth)
     columns = first.columns
-    joins = []
+    joins: list[Join] = []
     for _ in range(draw(st.integers(0, 2))):
-        source = a_source(draw, numbers, depth)
-        kind = draw(st.sampled_from(KINDS))
-        key = Condition(draw(st.sampled_from(columns)), "=", draw(st.sampled_from(source.columns)))
-        more = conditions(draw, (*columns, *source.columns), 1)
-        joins.append(Join(source, kind, (key, *more)))
-        if kind not in ("semi", "anti"):
-            columns = (*columns, *source.columns)
+        merged = [one.using for one in joins if one.using]
+        join = a_join(draw, a_source(draw, numbers, depth), columns, merged)
+        joins.append(join)
+        if join.kind not in ("semi", "anti"):
+            columns = (*columns, *join.source.columns)
+    merged = [one.using for one in joins if one.using and one.kind not in ("semi", "anti")]
+    columns = (*columns, *merged)
     shown = draw(st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True))
     after = draw(st.sampled_from(AFTER))
-    if after in ("newest", "limit") and (joins or isinstance(first, Nested)):
-        after = "group"  # ties would be broken by chance
-    where = conditions(draw, columns, 2)
-    return Select(first, tuple(joins), where, tuple(shown), after)
+    made = Select(first, tuple(joins), tuple(draw(conditions(columns, 2))), tuple(shown), after)
+    if after in PICKS and not all(isinstance(one, Plain) for one in made.sources):
+        made = replace(made, after="group")  # ties would be broken by chance
+    return made
+
+
+def a_query(draw: st.DrawFn, numbers: Numbers, depth: int) -> Query:
+    first = a_select(draw, numbers, depth)
+    if draw(st.integers(0, 4)):
+        return first
+    second = a_select(draw, numbers, depth)
+    width = min(len(first.shown), len(second.shown))
+    plain = [
+        replace(one, shown=one.shown[:width], after=one.after if one.after in PICKS else "")
+        for one in (first, second)
+    ]
+    return Union(plain[0], plain[1], draw(st.booleans()))
 
 
 @st.composite
-def queries(draw: st.DrawFn) -> list[Select]:
+def queries(draw: st.DrawFn) -> Query:
     numbers = Numbers()
-    first = a_select(draw, numbers, 2)
-    if draw(st.integers(0, 4)):
-        return [first]
-    second = a_select(draw, numbers, 1)
-    width = min(len(first.names), len(second.names))
-    plain = [
-        Select(one.first, one.joins, one.where, one.shown[:width], "") for one in (first, second)
-    ]
-    short = min(len(one.shown) for one in plain)
-    return [Select(one.first, one.joins, one.where, one.shown[:short], "") for one in plain]
+    if draw(st.integers(0, 3)):
+        return a_query(draw, numbers, 2)
+    shared = a_query(draw, numbers, 1)
+    left = Nested(f"s{numbers.next()}", shared, "shared")
+    right = Nested(f"s{numbers.next()}", shared.renumbered(100), "shared")
+    made = a_select(draw, numbers, 1, left)
+    columns = tuple(one for source in made.sources for one in source.columns)
+    key = Condition(draw(st.sampled_from(columns)), "=", draw(st.sampled_from(right.columns)))
+    join = Join(right, draw(st.sampled_from(KINDS[:4])), (key,))
+    after = "group" if made.after in PICKS else made.after
+    return replace(made, joins=(*made.joins, join), after=after)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tables")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    folder = tmp_path_factory.mktemp("tables")
+    with duckdb.connect(config={"threads": 1}) as engine:
+        engine.execute("set parquet_metadata_cache = false")
+        engine.execute(f"set variable folder = '{folder}'")
+        yield engine
 
 
-def write(folder: Path, tables: Tables, engine: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def write(tables: Tables, engine: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    (folder,) = engine.execute("select getvariable('folder')").fetchall()[0]
     paths = {}
     for name, rows in tables.items():
-        path = str(folder / f"{name}.parquet")
-        columns = ", ".join(f"{column} integer" for column in COLUMNS[name])
-        engine.execute(f"create or replace temp table made ({columns})")
-        if rows:
-            engine.executemany("insert into made values (?, ?, ?)", rows)
-        engine.execute(f"copy made to '{path}' (format parquet)")
+        paths[name] = path = f"{folder}/{name}.parquet"
+        values = ", ".join(
+            str(tuple("null" if one is None else one for one in row)).replace("'", "")
+            for row in rows or [(0, 0, 0)]
+        )
+        typed = ", ".join(f"{column}::integer as {column}" for column in COLUMNS[name])
+        shown = f"select {typed} from (values {values}) as v({', '.join(COLUMNS[name])})"
+        engine.execute(f"copy ({shown} limit {len(rows)}) to '{path}' (format parquet)")
         engine.execute(f"create or replace temp view {name} as from read_parquet('{path}')")
-        paths[name] = path
     return paths
 
 
@@ -152,25 +200,27 @@ def one(engine: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(engine.execute(query).fetchall()[0][0])
 
 
+def sql_of(query: Query) -> str:
+    withs = ", ".join(f"{name} as ({text})" for name, text in query.withs().items())
+    return f"with {withs} {query.text()}" if withs else query.text()
+
+
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(queries(), tables())
 def test_counts_are_those_of_brute_force(
-    folder: Path, branches: list[Select], tables: Tables
+    engine: duckdb.DuckDBPyConnection, query: Query, tables: Tables
 ) -> None:
-    sql = " union all ".join(one.text() for one in branches)
-    with duckdb.connect() as engine:
-        paths = write(folder, tables, engine)
-        found = of_engine(engine, sql, paths, tables)
+    sql = sql_of(query)
+    paths = write(tables, engine)
+    found = of_engine(engine, sql, paths, tables)
+    values = engine.execute(sql).fetchall()
+    made = [tuple(row.values.values()) for row in query.rows(tables)]
+    assert sorted(made, key=str) == sorted(values, key=str), (sql, tables)
     if isinstance(found, str):
         return
-    read = {table for branch in branches for table in branch.occurrences.values()}
-    assert set(found) == read, sql
-
-    def rows() -> list[object]:
-        return [made for branch in branches for made in branch.rows(tables)]
-
+    assert set(found) == set(query.occurrences.values()), sql
     for name, counts in found.items():
-        assert counts == account(branches, name, tables, rows), (name, sql, tables)  # type: ignore[arg-type]
+        assert counts == account(query, name, tables), (name, sql, tables)
         assert sum(counts[:3]) == len(tables[name]), (name, sql)
