@@ -7,15 +7,16 @@ comes from, so that a second delivery is known as the same command.
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from domain.errors import Malformed, NotFound, TooLarge
-from domain.limits import command_bytes_max, nesting_max
+from domain.limits import command_bytes_max, nesting_max, project_chars_max
+from domain.pipeline.names import NAME
 from domain.run.commands import StepResult
 from domain.run.events import ParamValue
 
@@ -40,6 +41,12 @@ class RegisterPayload(Payload, frozen=True, kw_only=True):
     root: str = ""
     draft: bool = False
     expected_revision: int | None = None
+    project: Annotated[str, Meta(max_length=project_chars_max)] = ""
+    """The project that it comes from: a name that belongs to another one is refused."""
+    take_over: bool = False
+    """Make a name that belongs to another project belong to `project`."""
+    env: Annotated[str, Meta(pattern=f"^({NAME.pattern})?$")] = ""
+    """The environment of the project that `spec` was made for."""
 
 
 class PipelinePayload(Payload, frozen=True, kw_only=True):
@@ -62,6 +69,8 @@ class StartPayload(Payload, frozen=True, kw_only=True):
     """Reuse nothing that was done before."""
     fresh: tuple[str, ...] = ()
     """Steps to do anew, and with them what follows from their new content."""
+    env: str | None = None
+    """Refuse a revision that was made for another environment; any will do where it is missing."""
 
 
 class CancelPayload(Payload, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Handlers of the commands that address a pipeline."""
 
 import msgspec
+from msgspec.structs import replace
 
 from commands.catalog import PipelinePayload, RegisterPayload
 from commands.ports import Binder
@@ -42,10 +43,12 @@ class PipelineHandlers:
         check_size(bound.definition)
         decision = RegisterPipeline(
             pipeline=bound_name,
-            definition=bound.definition,
+            definition=replace(bound.definition, env=payload.env),
             draft=payload.draft,
             expected_revision=payload.expected_revision,
             warnings=bound.warnings,
+            project=payload.project,
+            take_over=payload.take_over,
         )
         return await self._streams.execute(request.command(pipeline_stream(bound_name), decision))
 

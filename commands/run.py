@@ -14,7 +14,7 @@ from commands.request import Request
 from commands.stream import Streams
 from domain.errors import Rejection
 from domain.ids import pipeline_stream, run_stream
-from domain.pipeline.aggregate import runnable, startable
+from domain.pipeline.aggregate import runnable, runnable_in, startable
 from domain.pipeline.params import resolve
 from domain.run.commands import CancelRun, ClaimStep, ReportStep, StartRun
 from domain.run.rerun import rerun
@@ -73,18 +73,21 @@ class RunHandlers:
     async def _start(self, payload: StartPayload) -> StartRun:
         view = await self._streams.read(pipeline_stream(payload.pipeline))
         revision, draft = runnable(view.state, payload.revision)
-        blueprint = self._blueprints.of(revision.definition)
+        definition = revision.definition
+        runnable_in(revision, payload.env)
+        blueprint = self._blueprints.of(definition)
         return StartRun(
             pipeline=payload.pipeline,
             revision=revision.number,
-            bundle=revision.definition.bundle,
+            bundle=definition.bundle,
             draft=draft,
-            root=revision.definition.root,
+            root=definition.root,
             params=resolve(blueprint.params, payload.params),
             plan=blueprint.plan,
             parallel=blueprint.parallel,
             no_cache=payload.no_cache,
             fresh=tuple(dict.fromkeys(payload.fresh)),
+            env=definition.env,
         )
 
     async def _retry(self, payload: RetryPayload) -> StartRun:

@@ -27,5 +27,8 @@ attempts_max = 100
 drafts_max = 16
 """Draft revisions of a pipeline that a run can still be started from."""
 
+project_chars_max = 1024
+"""Characters of a project's name, which may be the path of its folder."""
+
 nesting_max = 64
 """Levels of lists and maps in a payload or a pipeline file."""

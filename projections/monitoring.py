@@ -45,7 +45,8 @@ def _columns(*, text: str, integer: str) -> tuple[Column, ...]:
 PIPELINES = Table(
     name="monitoring_pipelines",
     columns=_columns(
-        text="pipeline status reason bundle description registered_at changed_at changed_by",
+        text="pipeline status reason bundle description registered_at changed_at changed_by"
+        " project env",
         integer="revision last_revision position",
     ),
     key=("pipeline",),
@@ -56,7 +57,7 @@ RUNS = Table(
     name="monitoring_runs",
     columns=_columns(
         text="run pipeline bundle retry_of retry_from status reason params principal"
-        " requested_at finished_at trace_id correlation_id error",
+        " requested_at finished_at trace_id correlation_id error env",
         integer="revision draft steps succeeded reused failed skipped position last_position",
     ),
     key=("run",),
@@ -86,6 +87,8 @@ def _registered(fact: Fact[PipelineRegistered]) -> Sequence[Change]:
         "revision": None,
         "bundle": None,
         "description": "",
+        "project": fact.data.project,
+        "env": "",
     }
     return (_pipeline(fact, {**values, **_revision(fact.data)}),)
 
@@ -114,12 +117,16 @@ _described = msgspec.json.Decoder(_Described)
 
 
 def _revision(event: PipelineRegistered | PipelineRevised) -> dict[str, Value]:
+    values: dict[str, Value] = {"last_revision": event.revision}
+    if event.project:
+        values["project"] = event.project
     if event.draft:
-        return {"last_revision": event.revision}
+        return values
     return {
-        "last_revision": event.revision,
+        **values,
         "revision": event.revision,
         "bundle": event.definition.bundle,
+        "env": event.definition.env,
         "description": _described.decode(event.definition.spec).description,
     }
 
@@ -163,6 +170,7 @@ def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
         "requested_at": meta.recorded_at,
         "trace_id": _trace_id(meta.traceparent),
         "correlation_id": meta.correlation_id,
+        "env": run.env,
         "revision": run.revision,
         "draft": int(run.draft),
         "steps": run.steps,
@@ -366,7 +374,7 @@ def _stream_of_run(row: Row) -> str:
 
 MONITORING = Projection(
     name="monitoring",
-    version=1,
+    version=2,
     tables={PIPELINES: _stream_of_pipeline, RUNS: _stream_of_run, STEPS: _stream_of_run},
     handlers=_HANDLERS,
 )

@@ -83,7 +83,7 @@ async def pipeline(models: ReadModels, question: PipelineQuestion) -> Document:
 
 def _pipeline(row: Row) -> Document:
     names = (
-        "pipeline status reason revision last_revision bundle description"
+        "pipeline status reason revision last_revision bundle description project env"
         " registered_at changed_at changed_by last_run last_status"
     )
     return {name: row[name] for name in names.split()}
@@ -121,6 +121,7 @@ def _run(row: Row) -> Document:
         "bundle": row["bundle"],
         "retry_of": row["retry_of"],
         "retry_from": row["retry_from"],
+        "env": row["env"],
         "status": row["status"],
         "reason": row["reason"] or "",
         "params": _decoded(row["params"]) or {},

@@ -5,8 +5,7 @@ are loaded once by whoever starts a process, and handed on.
 """
 
 import os
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -17,8 +16,8 @@ from msgspec import Meta, Struct
 
 from domain.errors import Malformed
 from domain.pipeline.units import ByteSize, Duration
+from runtime.project import PROJECT_FILE, Project, Setting, find_project, read_project
 
-PROJECT_FILE = "headwater.toml"
 DATA_FOLDER = ".headwater"
 ENVIRONMENT_PREFIX = "HEADWATER_"
 
@@ -39,6 +38,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """What can be set. The docstring of a field is what `headwater doctor` shows."""
 
     data: Annotated[Path, Meta(description="data directory")]
+    env: Annotated[
+        str, Meta(description="environment of the project: the sections [env.NAME.…] of its file")
+    ] = ""
     roots: Annotated[
         tuple[str, ...], Meta(description="further folders that pipelines may read and write")
     ] = ()
@@ -86,16 +88,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 SECRETS = frozenset({"nats_token"})
 """Settings whose value is never shown; neither a flag nor headwater.toml may hold them."""
 
-FLAGS = ("data", "nats", "store")
+FLAGS = ("data", "env", "nats", "store")
 """Settings with a flag of their own; `--set NAME=VALUE` sets any."""
 
-_SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "project": ("roots", "timezone"),
-    "defaults": ("step_timeout", "memory"),
-}
-"""Where a setting stands in headwater.toml, if not under [service]."""
+_IN_PROJECT = ("roots", "timezone")
+"""Settings that stand under [project] of headwater.toml; the others stand under [service]."""
 
-_PROJECT_WORDS = ("name", "pipelines")
+_NOT_IN_FILE = frozenset({"env"})
+"""Settings that choose what of headwater.toml holds."""
 
 
 class Sourced(Struct, frozen=True, kw_only=True):
@@ -104,11 +104,9 @@ class Sourced(Struct, frozen=True, kw_only=True):
     settings: Settings
     sources: Mapping[str, str]
     """Setting → `default`, `--nats`, `HEADWATER_NATS`, `headwater.toml [service]` …"""
-    project: Path | None = None
-    """The headwater.toml that was read."""
-    home: Path
-    """The project's folder; without a headwater.toml the pipeline file's own, or the current."""
-    pipelines: tuple[str, ...] = ()
+    project: Project
+    """What the headwater.toml says; without one its home is the pipeline file's own folder, or the
+    current one."""
     unknown: tuple[str, ...] = ()
     """HEADWATER_* variables that set nothing."""
 
@@ -119,16 +117,10 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -
     Raises `Malformed`, which names the place of a value that cannot be.
     """
     start = near if near.is_dir() else near.parent
-    project = find_project(start)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    pipelines: tuple[str, ...] = ()
-    if project is not None:
-        document = _read(project)
-        pipelines = _texts(document.get("project", {}).get("pipelines", ()), "[project] pipelines")
-        _take_project(document, values, sources)
-        if "data" in values:
-            values["data"] = str(project.parent / str(values["data"]))
+    project = _project(flags, environment, start)
+    _take_project(project, values, sources)
     unknown = _take_environment(environment, values, sources)
     for name, value in flags.items():
         _known(name, f"--set {name}")
@@ -140,7 +132,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -
         values[name] = value
         sources[name] = f"--{name}" if name in FLAGS else f"--set {name}"
     if "data" not in values:
-        values["data"], sources["data"] = _discover_data(project, near)
+        values["data"], sources["data"] = _discover_data(project.path, near)
     settings = _convert(values, sources)
     check_relations(settings)
     for name in names():
@@ -149,8 +141,6 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -
         settings=settings,
         sources=sources,
         project=project,
-        home=project.parent if project else start.absolute(),
-        pipelines=pipelines,
         unknown=unknown,
     )
 
@@ -166,14 +156,6 @@ def describe(name: str) -> str:
         if meta.description:
             return str(meta.description)
     return ""
-
-
-def find_project(start: Path) -> Path | None:
-    """The nearest headwater.toml, upwards from `start`."""
-    for folder in (start.absolute(), *start.absolute().parents):
-        if (folder / PROJECT_FILE).is_file():
-            return folder / PROJECT_FILE
-    return None
 
 
 def check_relations(settings: Settings) -> None:
@@ -216,41 +198,43 @@ def _discover_data(project: Path | None, near: Path) -> tuple[str, str]:
     return str(here / DATA_FOLDER), "current folder"
 
 
-def _read(project: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(project.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Malformed(f"{project} cannot be read: {error}") from error
+def _project(flags: Mapping[str, str], environment: Mapping[str, str], start: Path) -> Project:
+    variable = f"{ENVIRONMENT_PREFIX}ENV"
+    env = flags.get("env", environment.get(variable, ""))
+    path = find_project(start)
+    if path is not None:
+        return read_project(path, env)
+    if env:
+        raise Malformed(
+            f"there is no {PROJECT_FILE} that could have an environment {env!r}",
+            hint=f"leave out --env, and unset {variable}",
+        )
+    return Project(home=start.absolute())
 
 
-def _take_project(
-    document: Mapping[str, Any], values: dict[str, Any], sources: dict[str, str]
-) -> None:
-    for section, content in document.items():
-        if section not in ("project", "service", "defaults"):
-            raise Malformed(
-                f"{PROJECT_FILE}: [{section}] is not known",
-                hint="the sections are [project], [service] and [defaults]",
-            )
-        if not isinstance(content, dict):
-            raise Malformed(f"{PROJECT_FILE}: {section} must be a section, written [{section}]")
-        for name, value in content.items():
-            if section == "project" and name in _PROJECT_WORDS:
-                continue
-            _belongs(section, name)
-            values[name], sources[name] = value, f"{PROJECT_FILE} [{section}]"
+def _take_project(project: Project, values: dict[str, Any], sources: dict[str, str]) -> None:
+    for setting in project.settings:
+        _belongs(setting)
+        if setting.env in ("", project.env):
+            values[setting.name], sources[setting.name] = setting.value, setting.place
+    if "data" in values:
+        values["data"] = str(project.home / str(values["data"]))
 
 
-def _belongs(section: str, name: str) -> None:
-    _known(name, f"{PROJECT_FILE} [{section}] {name}")
-    home = next((s for s, held in _SECTIONS.items() if name in held), "service")
+def _belongs(setting: Setting) -> None:
+    name, section = setting.name, setting.section
+    _known(name, f"{setting.place} {name}")
+    home = "project" if name in _IN_PROJECT else "service"
+    if name in _NOT_IN_FILE:
+        hint = f"choose it by --env, or by {ENVIRONMENT_PREFIX}{name.upper()}"
+        raise Malformed(f"{setting.place} {name}: this file cannot choose it", hint=hint)
     if home != section:
         raise Malformed(
-            f"{PROJECT_FILE}: {name} stands in [{section}]", hint=f"move it to [{home}]"
+            f"{setting.place}: {name} stands in [{section}]", hint=f"move it to [{home}]"
         )
     if name in SECRETS:
         raise Malformed(
-            f"{PROJECT_FILE}: {name} is a secret",
+            f"{setting.place}: {name} is a secret",
             hint=f"set {ENVIRONMENT_PREFIX}{name.upper()} instead",
         )
 
@@ -298,9 +282,3 @@ def _decode(kind: type, value: Any) -> Any:
     if not isinstance(value, str):
         raise ValueError("write it as a text, in quotes")
     return kind(value)
-
-
-def _texts(value: object, place: str) -> tuple[str, ...]:
-    if isinstance(value, Sequence) and all(isinstance(one, str) for one in value):
-        return (value,) if isinstance(value, str) else tuple(value)
-    raise Malformed(f"{PROJECT_FILE}: {place} must be a list of texts")

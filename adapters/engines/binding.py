@@ -24,6 +24,7 @@ from adapters.paths import confined
 from commands.ports import Bound
 from commands.steps.ports import ContractReader
 from domain.errors import Malformed
+from domain.pipeline.connections import has_reference
 from domain.pipeline.events import Definition
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.params import Param, fill, places
@@ -151,6 +152,11 @@ class _Binding:
     def _path(self, text: str, path: str) -> Path | str | None:
         """The file meant; the name of a param that only a run will give; None after a problem."""
         params = self._spec.params
+        if has_reference(text):
+            hint = "use a param: `${name}`"
+            message = "only connections of headwater.toml may refer to the environment or to files"
+            self._problems.append(Problem(path=path, message=message, hint=hint))
+            return None
         for name in places(text):
             if name not in params:
                 hint = did_you_mean(name, [*params]) or "declare it in `params:`"

@@ -1,6 +1,6 @@
 """A pipeline file and everything it names, read from disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from adapters.pipelinefile.tomlfile import read_toml
 from adapters.pipelinefile.yamlfile import read_yaml
 from domain.errors import Malformed, NotFound
 from domain.limits import definition_bytes_max
+from domain.merging import merged
 from domain.pipeline.contracts import place_of
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
@@ -24,10 +25,13 @@ from domain.pipeline.steps import Transform, Validate
 _READERS = {".yaml": read_yaml, ".yml": read_yaml, ".json": read_json, ".toml": read_toml}
 
 
-def read_pipeline(path: Path, roots: Sequence[str] = ()) -> PipelineFile:
+def read_pipeline(
+    path: Path, roots: Sequence[str] = (), defaults: Mapping[str, object] | None = None
+) -> PipelineFile:
     """The file, its structure checked, with the SQL files and Python modules that it names.
 
     `roots` are the folders that paths may lead into, the file's own folder being one always.
+    `defaults` hold where its own `defaults` do not say otherwise; they are known to be good.
     Raises `NotFound` where there is no such file; else `Rejection` with code `invalid_pipeline`,
     whose problems have `path`, `message`, `hint`, `line` and `place`.
     """
@@ -37,23 +41,29 @@ def read_pipeline(path: Path, roots: Sequence[str] = ()) -> PipelineFile:
     if spec is None:
         raise unusable(path, problems, document)
     files = _files(spec, root, (root, *roots), problems)
-    size = len(msgspec.json.encode([document.value, files]))
+    value = _over(defaults or {}, document.value if isinstance(document.value, dict) else {})
+    size = len(msgspec.json.encode([value, files]))
     if size > definition_bytes_max and not problems:
         message = f"{size} bytes with the files it names, more than {definition_bytes_max}"
         problems.append(Problem(path="", message=message))
     if problems:
         raise unusable(path, problems, document)
     known = with_step_ids(document)
-    value = document.value
     return PipelineFile(
         path=path,
         pipeline=spec.pipeline,
-        spec={**value} if isinstance(value, dict) else {},
+        spec=value,
         files=files,
         root=root,
         lines=known.lines,
         texts=known.texts,
     )
+
+
+def _over(defaults: Mapping[str, object], value: Mapping[str, object]) -> dict[str, object]:
+    """The file's values over its project's defaults, key by key to the bottom."""
+    own = value.get("defaults") or {}
+    return {**value, "defaults": merged(defaults, own)} if defaults else {**value}
 
 
 def _document(path: Path) -> Document:

@@ -46,6 +46,8 @@ class Revisions(Struct, frozen=True, kw_only=True):
     active: Revision | None = None
     drafts: tuple[Revision, ...] = ()
     """The newest ones, oldest first."""
+    project: str = ""
+    """The project that the name belongs to; empty as long as it belongs to none."""
 
 
 class Active(Struct, frozen=True):
@@ -137,6 +139,23 @@ def runnable(state: PipelineState, revision: int | None) -> tuple[Revision, bool
     )
 
 
+def runnable_in(revision: Revision, env: str | None) -> None:
+    """Raise `Rejection` where a revision was made for another environment than `env`; None will
+    do with any."""
+    made_for = revision.definition.env
+    if env is None or env == made_for:
+        return
+    was = f"for environment {made_for!r}" if made_for else "without an environment"
+    raise Rejection(
+        "env_mismatch",
+        f"revision {revision.number} was made {was}, not for {env!r}",
+        {
+            "env": made_for,
+            "hint": f"run the file, or apply it anew: headwater apply FILE --env {env}",
+        },
+    )
+
+
 def startable(state: PipelineState) -> Revisions:
     """The pipeline's revisions, if runs of it may start at all. Raises `Rejection`."""
     known = _known(state)
@@ -163,7 +182,8 @@ def _added(state: PipelineState, event: PipelineRegistered | PipelineRevised) ->
     if isinstance(event, PipelineRegistered):
         # What was active before it was retired must not become active again by a mere draft.
         known = Revisions(pipeline=event.pipeline, last=known.last)
-    before = replace(known, pipeline=event.pipeline, last=event.revision)
+    project = event.project or known.project
+    before = replace(known, pipeline=event.pipeline, last=event.revision, project=project)
     revision = Revision(event.revision, event.definition)
     if event.draft:
         return replace(before, drafts=(*before.drafts, revision)[-drafts_max:])
@@ -173,6 +193,8 @@ def _added(state: PipelineState, event: PipelineRegistered | PipelineRevised) ->
 def _register(state: PipelineState, command: RegisterPipeline) -> tuple[PipelineEvent, ...]:
     before = _revisions(state)
     revive = isinstance(state, Unregistered | Retired)
+    if not revive:
+        _hold_owner(before, command)
     number = before.active.number if before.active and not revive else 0
     if command.expected_revision not in (None, number):
         raise Rejection(
@@ -191,21 +213,44 @@ def _register(state: PipelineState, command: RegisterPipeline) -> tuple[Pipeline
             draft=command.draft,
             definition=command.definition,
             warnings=command.warnings,
+            project=command.project,
         ),
     )
 
 
+def _hold_owner(before: Revisions, command: RegisterPipeline) -> None:
+    """Raise `Rejection` where the name belongs to another project, and is to stay there."""
+    if before.project in ("", command.project) or (command.take_over and command.project):
+        return
+    whose = f"project {command.project!r}" if command.project else "no project"
+    raise Rejection(
+        "owned_elsewhere",
+        f"pipeline {command.pipeline!r} belongs to project {before.project!r}, and this one comes "
+        f"from {whose}",
+        {
+            "pipeline": command.pipeline,
+            "project": before.project,
+            "hint": "take another name, or move the pipeline here: --take-over",
+        },
+    )
+
+
 def _holds(before: Revisions, command: RegisterPipeline) -> bool:
-    return revision_of(before, command) is not None
+    moves = command.take_over and before.project != command.project
+    return not moves and revision_of(before, command) is not None
 
 
 def revision_of(known: Revisions, command: RegisterPipeline) -> int | None:
     """The number under which this very definition is known already."""
-    bundle = command.definition.bundle
     candidates = [known.active] if known.active else []
     if command.draft:
         candidates += reversed(known.drafts)
     for revision in candidates:
-        if revision.definition.bundle == bundle:
+        if _identity(revision.definition) == _identity(command.definition):
             return revision.number
     return None
+
+
+def _identity(definition: Definition) -> tuple[str, str, str]:
+    """What makes it the same: what it says, where its paths begin, and its environment."""
+    return definition.bundle, definition.root, definition.env

@@ -15,6 +15,10 @@ class RegisterPipeline(Struct, frozen=True, kw_only=True):
     """The active revision the caller knows; 0 where it knows of none."""
     warnings: tuple[str, ...] = ()
     """What binding found worth telling."""
+    project: str = ""
+    """The project that the definition comes from; empty where it comes from none."""
+    take_over: bool = False
+    """Whether a name that belongs to another project is to belong to this one."""
 
 
 class PausePipeline(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Contracts, SQL files and Python modules it names: path relative to `root` → text."""
     root: str = ""
     """Folder that relative paths start from."""
+    env: str = ""
+    """The project's environment that it was made for; empty where none was chosen."""
 
 
 class PipelineRegistered(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +28,8 @@ class PipelineRegistered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     definition: Definition
     warnings: tuple[str, ...] = ()
     """What binding found worth telling."""
+    project: str = ""
+    """The project that the name belongs to from now on; empty where it belongs to none."""
 
 
 class PipelineRevised(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,6 +40,8 @@ class PipelineRevised(Struct, frozen=True, kw_only=True, omit_defaults=True):
     draft: bool = False
     definition: Definition
     warnings: tuple[str, ...] = ()
+    project: str = ""
+    """The project that the name belongs to from now on; empty where nothing changed in that."""
 
 
 class PipelinePaused(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -124,6 +124,7 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
             retry_from=command.retry_from,
             no_cache=command.no_cache,
             fresh=command.fresh,
+            env=command.env,
         )
     )
     parts = in_parts(command.plan)

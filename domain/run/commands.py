@@ -35,6 +35,8 @@ class StartRun(Struct, frozen=True, kw_only=True):
     """Nothing that was done before is to be reused."""
     fresh: tuple[str, ...] = ()
     """Steps to be done anew, whatever was done before."""
+    env: str = ""
+    """The environment that the revision was made for."""
 
 
 class ClaimStep(Struct, frozen=True, kw_only=True):

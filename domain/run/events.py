@@ -85,6 +85,8 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Nothing is reused, but what a retry takes over from its run."""
     fresh: tuple[str, ...] = ()
     """Steps that are done anew, whatever was done before."""
+    env: str = ""
+    """The environment that the revision was made for; empty where none was chosen."""
 
 
 class RunPlanned(Struct, frozen=True, kw_only=True, omit_defaults=True):

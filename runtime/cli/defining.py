@@ -9,13 +9,13 @@ from runtime.cli.exits import Exit, exit_of
 from runtime.cli.files import read_file, register
 from runtime.cli.guard import tell
 from runtime.cli.output import print_document
-from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.parsing import Argument, Command, InEnvironment, Option
 from runtime.cli.sessions import Way
 from runtime.cli.words import plural
 from runtime.session import Document, Session
 
 
-class Check(Command):
+class Check(InEnvironment):
     """Find the mistakes in pipeline files.
 
     Reads each file, and binds every SQL step, rule and check against the columns of its data,
@@ -39,10 +39,10 @@ class Check(Command):
     async def _check(self, console: Console, path: Path) -> Document:
         from runtime.wiring.files import bind_locally
 
-        settings = Way(self, path).settings
+        way = Way(self, path)
         try:
-            file = await read_file(path, settings)
-            bound = await bind_locally(file, settings)
+            file = await read_file(path, way.sourced)
+            bound = await bind_locally(file, way.settings)
         except (Malformed, Rejection) as error:
             problems = problems_of(error)
             if not self.json:
@@ -57,7 +57,7 @@ class Check(Command):
         return {"file": str(path), "ok": True, "problems": [], **bound}
 
 
-class Apply(Command):
+class Apply(InEnvironment):
     """Register pipeline files, ready to run by name.
 
     A file is checked as a whole, its sniffed types are pinned, and what it says becomes the active
@@ -72,6 +72,7 @@ class Apply(Command):
 
     file: Annotated[tuple[str, ...], Argument("FILE", "pipeline file")]
     expect: Annotated[int | None, Option("refuse if another revision is active", "NUMBER")] = None
+    take_over: Annotated[bool, Option("take names that belong to another project")] = False
 
     async def execute(self, console: Console) -> Exit:
         """One after the other; the first that is wrong does not stop the others."""
@@ -81,7 +82,7 @@ class Apply(Command):
         async with way.writing() as session:
             for name in self.file:
                 try:
-                    items.append(await self._apply(console, way, session, Path(name)))
+                    items.append(await self._apply(console, session, Path(name)))
                 except HeadwaterError as error:
                     if len(self.file) == 1:
                         raise
@@ -91,12 +92,12 @@ class Apply(Command):
             print_document(console, {"items": items})
         return worst
 
-    async def _apply(
-        self, console: Console, way: Way, session: Session, path: Path
-    ) -> dict[str, Any]:
-        file = await read_file(path, way.settings)
-        expected = {} if self.expect is None else {"expected_revision": self.expect}
-        reply = await register(session, file, expected)
+    async def _apply(self, console: Console, session: Session, path: Path) -> dict[str, Any]:
+        way = Way(self, path)
+        file = await read_file(path, way.sourced)
+        more: dict[str, Any] = {"take_over": True} if self.take_over else {}
+        more |= {} if self.expect is None else {"expected_revision": self.expect}
+        reply = await register(session, file, way.project, more)
         new = bool(reply["events"])
         if not self.json:
             state = "is now active" if new else "is active already"

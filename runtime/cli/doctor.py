@@ -6,19 +6,22 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import ClassVar, Literal
 
 from anyio import to_thread
 from msgspec import Struct
 
-from domain.errors import HeadwaterError, Unavailable
+from domain.errors import HeadwaterError, Malformed, Unavailable
+from domain.pipeline.connections import resolved
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit
 from runtime.cli.operating import PARTS, installed, versions
 from runtime.cli.output import print_document
-from runtime.cli.parsing import Command
+from runtime.cli.parsing import InEnvironment
 from runtime.cli.sessions import Way
 from runtime.cli.words import size
+from runtime.project import Project
 from runtime.settings import SECRETS, describe, names
 
 State = Literal["well", "odd", "wrong"]
@@ -38,7 +41,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-class Doctor(Command):
+class Doctor(InEnvironment):
     """Look for what is wrong with this installation.
 
     Shows each setting with the place it comes from, and checks Python, the parts, nats-server, the
@@ -73,6 +76,7 @@ def _examine(way: Way) -> Iterator[Finding]:
     yield _look("data", lambda: _folder(way))
     yield _look("space", lambda: _space(way))
     yield _look("store", lambda: _store(way))
+    yield from _connections(way.project)
     for variable in way.sourced.unknown:
         yield Finding(
             name="environment",
@@ -156,6 +160,19 @@ def _store(way: Way) -> tuple[State, str, str]:
     if answer != "ok":
         return "wrong", f"{path} is damaged: {answer}", "bring it back from a backup"
     return "well", f"{path}, {size(path.stat().st_size)}", ""
+
+
+def _connections(project: Project) -> Iterator[Finding]:
+    """Each connection as it is written: where its secrets are, and whether they are there."""
+    for connection in project.connections.values():
+        options = ", ".join(f"{key} = {value}" for key, value in connection.options.items())
+        found = f"{connection.name} ({connection.kind}): {options}".rstrip(": ")
+        try:
+            resolved(connection, partial(project.look_up, environment=os.environ))
+        except Malformed as error:
+            yield Finding(name="connection", state="odd", found=found, hint=error.message)
+        else:
+            yield Finding(name="connection", state="well", found=found)
 
 
 def _settings(way: Way) -> list[dict[str, str]]:

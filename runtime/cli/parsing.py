@@ -45,6 +45,12 @@ class Command(Struct, kw_only=True):
         raise NotImplementedError
 
 
+class InEnvironment(Command, kw_only=True):
+    """A command that reads pipeline files, or runs what they say."""
+
+    env: Annotated[str, Option("environment of the project, from headwater.toml", "NAME")] = ""
+
+
 class Listing(Command, kw_only=True):
     """A command that prints a list."""
 

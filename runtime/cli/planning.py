@@ -11,7 +11,7 @@ from runtime.cli.console import Console
 from runtime.cli.exits import Exit
 from runtime.cli.files import read_file
 from runtime.cli.output import print_document
-from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.parsing import Argument, InEnvironment, Option
 from runtime.cli.running import parameters
 from runtime.cli.sessions import Way
 from runtime.cli.table import Column, key, render
@@ -25,7 +25,7 @@ _WORDS = {
 }
 
 
-class Plan(Command):
+class Plan(InEnvironment):
     """Show what would change and run, without doing it.
 
     Compares a file with the active revision of its name, and tells of each step whether a run would
@@ -49,10 +49,19 @@ class Plan(Command):
 
         path = Path(self.file)
         way = Way(self, path)
-        wish = Wish(params=parameters(self.param), no_cache=self.no_cache, fresh=self.fresh)
-        file = await read_file(path, way.settings)
+        wish = Wish(
+            params=parameters(self.param),
+            no_cache=self.no_cache,
+            fresh=self.fresh,
+            env=way.project.env,
+        )
+        file = await read_file(path, way.sourced)
         active = await _active(way, file.pipeline)
         told = await to_thread.run_sync(plan_file, file, way.settings, wish, active)
+        told["owner"] = owner = (active or {}).get("project", "")
+        if owner not in ("", way.project.owner):
+            what = f"{file.pipeline} belongs to project {owner!r}: it is refused from here"
+            told["warnings"].append(f"{what}, unless by --take-over")
         if self.json:
             print_document(console, told)
         else:
@@ -90,7 +99,7 @@ async def _active(way: Way, pipeline: str) -> Document | None:
         if known["revision"] is None:
             return None
         definition = await session.definition(pipeline, known["revision"])
-    return {"files": {}, **definition, "revision": known["revision"]}
+    return {"files": {}, **definition, "revision": known["revision"], "project": known["project"]}
 
 
 def _columns() -> tuple[Column, ...]:

@@ -10,12 +10,12 @@ from runtime.cli.files import is_file_name, read_file, register
 from runtime.cli.following import follow_and_tell
 from runtime.cli.latest import resolve_run
 from runtime.cli.output import print_document
-from runtime.cli.parsing import Argument, Command, Option, did_you_mean
+from runtime.cli.parsing import Argument, Command, InEnvironment, Option, did_you_mean
 from runtime.cli.sessions import Serving, Way
 from runtime.session import Document, Session
 
 
-class Run(Command):
+class Run(InEnvironment):
     """Start a run and follow it to its end.
 
     FILE runs as a draft: checked, and pinned to this run, without changing what NAME stands for.
@@ -39,6 +39,7 @@ class Run(Command):
     no_cache: Annotated[bool, Option("reuse nothing of earlier runs")] = False
     fresh: Annotated[tuple[str, ...], Option("a step to do anew in any case", "STEP")] = ()
     detach: Annotated[bool, Option("come back as soon as the run has started", short="d")] = False
+    take_over: Annotated[bool, Option("take a name that belongs to another project")] = False
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
     store: Annotated[str, Option("where events go: sqlite, or memory to forget", "KIND")] = ""
 
@@ -47,14 +48,16 @@ class Run(Command):
         params = parameters(self.param)
         named = not is_file_name(self.target)
         way = Way(self, None if named else Path(self.target), nats=self.nats, store=self.store)
-        file = None if named else await read_file(Path(self.target), way.settings)
+        file = None if named else await read_file(Path(self.target), way.sourced)
         way_in = way.detached() if self.detach else way.serving(console)
         async with way_in as serving:
             payload: dict[str, Any] = {"pipeline": self.target, "params": params}
+            payload |= {"env": way.project.env} if way.project.env else {}
             payload |= {"no_cache": True} if self.no_cache else {}
             payload |= {"fresh": list(self.fresh)} if self.fresh else {}
             if file is not None:
-                reply = await register(serving.session, file, {"draft": True})
+                more = {"draft": True, **({"take_over": True} if self.take_over else {})}
+                reply = await register(serving.session, file, way.project, more)
                 for text in reply.get("warnings") or ():
                     console.warn(text)
                 payload |= {"pipeline": reply["pipeline"], "revision": reply["revision"]}

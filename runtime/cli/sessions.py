@@ -16,7 +16,7 @@ from domain.errors import NotFound, TimedOut, Unavailable
 from runtime.cli.console import Console
 from runtime.cli.exits import Usage
 from runtime.cli.interrupts import second_interrupt_stops
-from runtime.cli.parsing import Command
+from runtime.cli.parsing import Command, InEnvironment
 from runtime.cli.words import plural
 from runtime.datadir import Busy, DataDir, Held, Holder, Role
 from runtime.session import Service, Session
@@ -49,6 +49,8 @@ class Way:
         given = {name: value for name, value in flags.items() if value}
         if command.data:
             given["data"] = command.data
+        if isinstance(command, InEnvironment) and command.env:
+            given["env"] = command.env
         for setting in command.set:
             name, equals, value = setting.partition("=")
             if not equals:
@@ -58,7 +60,8 @@ class Way:
         self.sourced: Sourced = load(given, os.environ, near or Path.cwd())
         declared = self.sourced.settings
         # Wherever the data lies and whoever is where: a pipeline may work in its own project.
-        roots = dict.fromkeys((*declared.roots, str(self.sourced.home)))
+        self.project = self.sourced.project
+        roots = dict.fromkeys((*declared.roots, str(self.project.home)))
         self.settings = replace(declared, roots=tuple(roots))
         self.datadir = DataDir(self.settings.data)
 
@@ -186,6 +189,7 @@ async def start_behind(way: Way) -> Holder:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            cwd=way.project.home,
         )
     with anyio.move_on_after(ready_seconds_max):
         while process.returncode is None:

@@ -12,14 +12,14 @@ from runtime.cli.console import Console
 from runtime.cli.exits import Exit, Usage
 from runtime.cli.files import SUFFIXES, read_file
 from runtime.cli.output import print_document
-from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.parsing import Argument, InEnvironment, Option
 from runtime.cli.sessions import Way
 from runtime.cli.table import Column, key, render
 from runtime.cli.words import plural, seconds
 from runtime.session import Document
 
 
-class Test(Command):
+class Test(InEnvironment):
     """Run the tests that stand in pipeline files.
 
     Each test gives rows of some steps and expects rows of others. The real steps run on them, in
@@ -54,9 +54,9 @@ class Test(Command):
     async def _tests(self, console: Console, path: Path) -> list[Document]:
         from runtime.wiring.trials import try_cases  # the engine is slow to import
 
-        settings = Way(self, path).settings
-        file = await read_file(path, settings)
-        verdicts = await to_thread.run_sync(try_cases, file, settings, self.only)
+        way = Way(self, path)
+        file = await read_file(path, way.sourced)
+        verdicts = await to_thread.run_sync(try_cases, file, way.settings, self.only)
         for verdict in verdicts:
             verdict["file"] = str(path)
             if not self.json:
@@ -94,8 +94,9 @@ def _cell(text: str | None) -> str:
 
 def _of_project(way: Way) -> list[Path]:
     """The pipeline files that headwater.toml names, or those in the current folder, with tests."""
-    home = way.sourced.home if way.sourced.pipelines else Path()
-    patterns = way.sourced.pipelines or tuple(f"*{suffix}" for suffix in SUFFIXES)
+    project = way.project
+    home = project.home if project.pipelines else Path()
+    patterns = project.pipelines or tuple(f"*{suffix}" for suffix in SUFFIXES)
     paths = sorted({path for pattern in patterns for path in home.glob(pattern)})
     found = [path for path in paths if path.is_file() and _has_tests(path)]
     if not found:

@@ -7,15 +7,17 @@ from anyio import to_thread
 
 from domain.errors import Rejection
 from runtime.session import Document, PipelineFile, Rows
-from runtime.settings import Settings
+from runtime.settings import Settings, Sourced
 
 
-def read_pipeline(path: Path, settings: Settings) -> PipelineFile:
-    """A pipeline file and what it names. Raises `Rejection` with code `invalid_pipeline`, whose
-    problems have a `place` such as `flights.yaml:14 steps.flown.rules[1]`."""
+def read_pipeline(path: Path, sourced: Sourced) -> PipelineFile:
+    """A pipeline file, over its project's defaults, and what it names. Raises `Rejection` with code
+    `invalid_pipeline`; its problems have a `place` such as `flights.yaml:14 steps.flown.rules[1]`.
+    """
     from adapters.pipelinefile.reading import read_pipeline as read  # not for --help
 
-    return read(path, settings.roots)
+    roots = (*sourced.settings.roots, str(sourced.project.home))
+    return read(path, roots, sourced.project.defaults)
 
 
 async def bind_locally(file: PipelineFile, settings: Settings) -> Document:

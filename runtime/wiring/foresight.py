@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
@@ -26,6 +27,7 @@ from commands.steps.foresight import Prospect, foresee
 from commands.steps.ports import StepWork, Workbench
 from domain.errors import Rejection
 from domain.pipeline.difference import difference
+from domain.pipeline.events import Definition
 from domain.pipeline.params import resolve
 from domain.pipeline.spec import decode_spec
 from domain.run.events import ParamValue
@@ -42,6 +44,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     params: Mapping[str, ParamValue]
     no_cache: bool = False
     fresh: tuple[str, ...] = ()
+    env: str = ""
 
 
 def plan_file(
@@ -63,7 +66,11 @@ def plan_file(
             engines.close()
     return {
         "pipeline": prospect.spec.pipeline,
-        **_changes(bound, active, [msgspec.to_builtins(one) for one in seen]),
+        **_changes(
+            replace(bound.definition, env=wish.env),
+            active,
+            [msgspec.to_builtins(one) for one in seen],
+        ),
         "warnings": list(bound.warnings),
     }
 
@@ -115,10 +122,11 @@ def _bench(
     )
 
 
-def _changes(bound: Bound, active: Document | None, seen: list[Document]) -> Document:
+def _changes(definition: Definition, active: Document | None, seen: list[Document]) -> Document:
     told = active or {"spec": {}, "files": {}, "revision": None}
-    after = msgspec.json.decode(bytes(bound.definition.spec))
-    found = difference(told["spec"], after, told.get("files", {}), bound.definition.files)
+    after = msgspec.json.decode(bytes(definition.spec))
+    found = difference(told["spec"], after, told.get("files", {}), definition.files)
+    moved = [key for key in ("root", "env") if told.get(key, "") != getattr(definition, key)]
     by_step = {one.step: one for one in found.steps}
     steps = [
         {**one, "change": by_step[one["step"]].change, "keys": list(by_step[one["step"]].keys)}
@@ -126,8 +134,8 @@ def _changes(bound: Bound, active: Document | None, seen: list[Document]) -> Doc
     ]
     return {
         "revision": told["revision"],
-        "changed": not found.is_empty,
+        "changed": not found.is_empty or bool(moved),
         "steps": steps,
         "removed": [one.step for one in found.steps if one.change == "removed"],
-        "others": list(found.others) if active else [],
+        "others": [*found.others, *moved] if active else [],
     }

@@ -72,7 +72,7 @@ def test_a_bad_project_file_is_named(typed: Typed, tmp_path: Path) -> None:
     (tmp_path / "headwater.toml").write_text("[service]\nworkers = 'many'\n")
     code, _, err = typed("runs")
     assert code == 2
-    assert "headwater.toml [service]: workers 'many'" in err
+    assert "headwater.toml:2 [service]: workers 'many'" in err
 
 
 def test_versions(typed: Typed) -> None:

@@ -1,7 +1,7 @@
 """The door of the write side: what comes in from anywhere, and what is said to it."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from commands.catalog import PAYLOADS, check_nesting, decode, path_of, payload_hash
 from commands.dispatcher import DirectSender
 from domain.errors import Malformed, NotFound, Rejection, Unavailable
+from domain.ids import StreamId
 from domain.limits import command_bytes_max, event_bytes_max, nesting_max
 from tests.commands.stage import ADA, FAILED, SUCCEEDED, open_stage, sketch
 
@@ -143,6 +144,33 @@ async def test_registering_the_same_again_changes_nothing_and_says_what_is_there
         names = ("pipeline", "revision", "draft", "bundle", "version", "position")
         assert {name: again[name] for name in names} == {name: first[name] for name in names}
         assert again["events"] == []
+
+
+async def test_a_name_of_another_project_is_refused_and_leaves_no_trace() -> None:
+    async with open_stage() as stage:
+        first = await stage.send(
+            "pipeline.register", spec=sketch("flights", "a"), project="shop", env="prod"
+        )
+        assert first["status"] == "accepted"
+        for more in ({}, {"project": "bank"}, {"project": "bank", "draft": True}):
+            reply = await stage.send("pipeline.register", spec=sketch("flights", "b"), **more)
+            assert reply["code"] == "owned_elsewhere", reply
+            assert reply["details"]["project"] == "shop"
+        taken = await stage.send(
+            "pipeline.register", spec=sketch("flights", "b"), project="bank", take_over=True
+        )
+        assert (taken["revision"], taken["events"]) == (2, ["pipeline.revised.v1"])
+
+
+async def test_a_run_knows_its_environment_and_is_refused_another() -> None:
+    async with open_stage() as stage:
+        await stage.send("pipeline.register", spec=sketch("flights", "a"), env="prod")
+        refused = await stage.send("run.start", pipeline="flights", env="dev")
+        assert refused["code"] == "env_mismatch", refused
+        for more in ({}, {"env": "prod"}):
+            started = await stage.send("run.start", pipeline="flights", **more)
+            events = await stage.store.load(StreamId("run", UUID(started["run"])))
+            assert events[0].data.env == "prod"
 
 
 async def test_drafts_are_run_by_their_number_and_stay_drafts() -> None:

@@ -20,12 +20,13 @@ SHAPES = {
             correlation_id
           key run step
     """,
-    ("monitoring", 1): """
+    ("monitoring", 2): """
         monitoring_pipelines = pipeline status reason bundle description registered_at
-            changed_at changed_by revision:integer last_revision:integer position:integer
+            changed_at changed_by project env revision:integer last_revision:integer
+            position:integer
           key pipeline
         monitoring_runs = run pipeline bundle retry_of retry_from status reason params
-            principal requested_at finished_at trace_id correlation_id error
+            principal requested_at finished_at trace_id correlation_id error env
             revision:integer draft:integer steps:integer succeeded:integer reused:integer
             failed:integer skipped:integer position:integer last_position:integer
           key run

@@ -28,18 +28,19 @@ def test_each_place_wins_over_the_next(tmp_path: Path) -> None:
     assert (found.settings.workers, found.sources["workers"]) == (5, "--set workers")
     assert (found.settings.prefix, found.sources["prefix"]) == ("b", "HEADWATER_PREFIX")
     assert found.settings.request_timeout.seconds == 7
-    assert found.sources["request_timeout"] == "headwater.toml [service]"
+    assert found.sources["request_timeout"] == "headwater.toml:4 [service]"
 
 
 def test_project_and_defaults_have_sections_of_their_own(tmp_path: Path) -> None:
     text = (
         "[project]\nname = 'x'\npipelines = ['p/*.yaml']\nroots = ['/srv/in']\n"
-        "[defaults]\nmemory = '3GiB'\n"
+        "[defaults]\nmemory = '3GiB'\n[service]\nmemory = '4GiB'\n"
     )
     found = load({}, {}, _project(tmp_path, text))
-    assert found.pipelines == ("p/*.yaml",)
+    assert found.project.pipelines == ("p/*.yaml",)
     assert found.settings.roots == ("/srv/in",)
-    assert found.settings.memory.bytes == 3 * 2**30
+    assert found.settings.memory.bytes == 4 * 2**30
+    assert found.project.defaults == {"memory": "3GiB"}
 
 
 def test_the_data_directory_is_beside_the_nearest_project(tmp_path: Path) -> None:
@@ -60,10 +61,10 @@ def test_the_home_of_a_pipeline_is_its_project_or_its_own_folder(tmp_path: Path)
     file.parent.mkdir()
     file.write_text("")
     elsewhere = {"data": str(tmp_path / "elsewhere")}
-    assert load(elsewhere, {}, file).home == file.parent
-    assert load(elsewhere, {}, file.parent).home == file.parent
+    assert load(elsewhere, {}, file).project.home == file.parent
+    assert load(elsewhere, {}, file.parent).project.home == file.parent
     _project(tmp_path, "")
-    assert load(elsewhere, {}, file).home == tmp_path
+    assert load(elsewhere, {}, file).project.home == tmp_path
 
 
 def test_else_the_nearest_one_upwards(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_unknown_variables_are_told_but_no_error(tmp_path: Path) -> None:
     [
         ({"workers": "0"}, {}, "", "--set workers"),
         ({}, {"HEADWATER_MEMORY": "much"}, "", "HEADWATER_MEMORY"),
-        ({}, {}, "[service]\nheartbeat = 3\n", "headwater.toml [service]"),
+        ({}, {}, "[service]\nheartbeat = 3\n", "headwater.toml:2 [service]"),
         ({}, {}, "[service]\nwrokers = 3\n", "no such setting"),
         ({}, {}, "[servce]\n", "[servce] is not known"),
         ({}, {}, "service = 1\n", "must be a section"),
