@@ -4,8 +4,8 @@ Every step is bound in the order of the pipeline against empty tables of the col
 before it give, in a DuckDB that can reach nothing. Nothing of the user's is executed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import Raw
@@ -88,6 +88,7 @@ class _Binding:
     def bound(self, read: ContractReader) -> tuple[PipelineSpec, tuple[PlannedStep, ...]]:
         """The spec with everything pinned, and the plan. Raises `Rejection`."""
         self._in_roots()
+        self._problems += _misplaced(self._files)
         self._contracts = read_contracts(self._spec, self._files, read, self._problems)
         sources = {name: self._source(name, one) for name, one in self._spec.sources.items()}
         steps = tuple(self._with_inputs(step) for step in self._spec.steps)
@@ -292,6 +293,16 @@ class _Binding:
             for name in spec.params
             if not python and f"${name}" not in texts and f"${{{name}}}" not in texts
         ]
+
+
+def _misplaced(files: Iterable[str]) -> Iterator[Problem]:
+    """Modules that would not lie in the bundle."""
+    for name in files:
+        path = PurePosixPath(name)
+        if name.endswith(".py") and (path.is_absolute() or ".." in path.parts or "\0" in name):
+            message = f"{name!r} leads outside the bundle"
+            hint = "name files by their paths relative to `root`, without `..`"
+            yield Problem(path=joined("files", name), message=message, hint=hint)
 
 
 def _has_default(param: Param) -> bool:

@@ -27,11 +27,13 @@ PACKAGE = "__pipeline__"
 
 
 def lay_out(folder: Path, files: Mapping[str, str]) -> None:
-    """Write a bundle's files to `folder`, all or none, if it is not there. Raises `OSError`."""
+    """Write a bundle's modules to `folder`, all or none, if it is not there. Raises `OSError`."""
     if folder.is_dir():
         return
     draft = folder.with_name(f".{folder.name}.{uuid4().hex}")
     for path, text in files.items():
+        if not path.endswith(".py"):
+            continue  # contracts and queries are read from the definition, wherever they came from
         place = (draft / path).resolve()
         if not place.is_relative_to(draft.resolve()):
             raise broken("path_outside", f"{path} leads outside its bundle", where=path)

@@ -19,7 +19,7 @@ NAMES = ("domain", "commands", "adapters", "projections", "runtime", "json", "sq
 
 def loaded(folder: Path, files: Mapping[str, str], name: str = "steps") -> ModuleType:
     """A module of a bundle with these files."""
-    lay_out(folder / "bundle", files)
+    lay_out(folder / "bundle", {**files, "../contracts/far.odcs.yaml": "", "query.sql": ""})
     return load(name, folder / "bundle", files)
 
 
