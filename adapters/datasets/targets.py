@@ -44,8 +44,9 @@ class FileSinks(Sinks):
     def draft(self, path: str) -> Iterator[Draft]:
         target = Path(inside(path, self._root, self._roots))
         with io_translated(str(target)):
-            if target.is_dir():
-                raise broken("io_error", "the destination is a folder", where=str(target))
+            if target.exists() and not target.is_file():
+                what = "a folder" if target.is_dir() else "no regular file"
+                raise broken("io_error", f"the destination is {what}", where=str(target))
             target.parent.mkdir(parents=True, exist_ok=True)
             _sweep(target)
             draft = FileDraft(target)
@@ -141,7 +142,7 @@ def _put_mark(target: Path, mark: Mark) -> None:
 def _is_as_marked(target: Path, mark: Mark) -> bool:
     try:
         return hash_and_sync(str(target)) == (mark.fingerprint, mark.bytes)
-    except FileNotFoundError:
+    except OSError:
         return False
 
 

@@ -15,6 +15,9 @@ from domain.pipeline.steps import Store
 from domain.run.events import StepOutcome
 from domain.run.ledger import status_of
 
+_ROW = "file_row_number"
+"""The engine's name for a row's place in its file."""
+
 Checked = tuple[tuple[CheckResult, ...], tuple[str, ...]]
 
 
@@ -71,12 +74,7 @@ def _left(outcome: StepOutcome, job: Job, mark: Mark) -> StepOutcome:
 
 def _write(job: Job, step: Store, engine: Engine, draft: Draft, key: str) -> Mark:
     source = job.only_input()
-    order = ", ".join(
-        f"{quoted(one.column)} {'desc' if one.descending else 'asc'} nulls last"
-        for one in orderings(step.order_by)
-    )
-    query = f"select * from {quoted(source.name)}" + (f" order by {order}" if order else "")
-    engine.save(query, draft.path, sink=step.sink)
+    engine.save(_ordered(source, step, engine), draft.path, sink=step.sink)
     seen = engine.rows(f"select count(*) from {_read_back(step.sink, draft.path)}")[0][0]
     rows = seen if isinstance(seen, int) else -1
     if rows != source.version.rows:
@@ -95,6 +93,24 @@ def _write(job: Job, step: Store, engine: Engine, draft: Draft, key: str) -> Mar
         rows=rows,
     )
     return draft.publish(mark)
+
+
+def _ordered(source: JobInput, step: Store, engine: Engine) -> str:
+    """The rows as they are to be written. Those that `order_by` leaves equal stay in the order of
+    the input, which a sort alone does not promise."""
+    rows = f"from {quoted(source.name)}"
+    keys = [
+        f"{quoted(one.column)} {'desc' if one.descending else 'asc'} nulls last"
+        for one in orderings(step.order_by)
+    ]
+    if not keys:
+        return rows
+    columns = engine.columns(rows)
+    if _ROW in columns:
+        ties = [f"{quoted(name)} nulls last" for name in columns]
+        return f"{rows} order by {', '.join((*keys, *ties))}"
+    scan = f"read_parquet({literal(source.path)}, {_ROW} = true)"
+    return f"select * exclude ({_ROW}) from {scan} order by {', '.join((*keys, _ROW))}"
 
 
 def _read_back(sink: Sink, path: str) -> str:
