@@ -13,6 +13,7 @@ from itertools import islice
 from msgspec import Struct
 
 from adapters.datasets.csvrecords import Record, walk
+from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, bad_row, fractions, hold_columns
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
@@ -39,6 +40,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
     """Read a CSV file whole. What does not fit what was declared of it is set apart."""
     identity_of(reading.path)
+    hold_packed(reading.path)
     layout = _layout(reading, source)
     delimiter = source.delimiter.encode(source.encoding)
     tally = Tally(delimiter=delimiter, blank_counts=layout.is_single)

@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from adapters.datasets.reading import Reading, bad_row, unpacked
+from adapters.datasets.scan import line_bytes_max
 from domain.pipeline.sources import CsvSource
 
 _field_chars_max = 16 * 2**20
 """One field; beyond it a quote was left open."""
+
+_shown_chars = 100
+"""Of a line that never ends."""
 
 _LOST = re.compile("[\udc80-\udcff]")
 """Bytes that are no text in the file's encoding."""
@@ -45,7 +49,7 @@ def walk(reading: Reading, source: CsvSource) -> Iterator[Record]:
     with unpacked(reading.path) as raw:
         codec = "utf-8-sig" if source.encoding == "utf-8" else source.encoding
         file = io.TextIOWrapper(raw, encoding=codec, errors="surrogateescape", newline="")
-        lines = _Lines(file)
+        lines = _Lines(file, reading)
         reader = csv.reader(lines, delimiter=source.delimiter, strict=True)
         while True:
             line = lines.count + 1
@@ -64,8 +68,9 @@ def walk(reading: Reading, source: CsvSource) -> Iterator[Record]:
 class _Lines:
     """Lines of a file, counted; those of the record at hand are remembered."""
 
-    def __init__(self, file: io.TextIOWrapper) -> None:
+    def __init__(self, file: io.TextIOWrapper, reading: Reading) -> None:
         self.count = 0
+        self._reading = reading
         self._file = file
         self._seen: list[str] = []
 
@@ -73,7 +78,13 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = next(self._file)
+        line = self._file.readline(line_bytes_max)
+        if not line:
+            raise StopIteration
+        if len(line) >= line_bytes_max:
+            hint = "each record has a line; lines end with a line break"
+            what = f"a line of more than {line_bytes_max} characters"
+            raise bad_row(self._reading, self.count + 1, what, line[:_shown_chars], hint)
         self.count += 1
         self._seen.append(line)
         return line

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, extra_columns, fractions, unpacked
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
@@ -22,6 +23,7 @@ _NUMBERS = ("BIGINT", "DOUBLE", "DECIMAL")
 def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
     """Read a file whole. What does not fit what was declared of it is set apart."""
     identity_of(reading.path)
+    hold_packed(reading.path)
     tally = Tally(quoted=False, marks=_MARKS)
     with Look(reading.path, tally) as look:
         in_order = _saved_at_once(reading, engine, look)

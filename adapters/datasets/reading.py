@@ -92,7 +92,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 def unpacked(path: str) -> Iterator["io.BufferedReader[Any]"]:
     """The bytes of a file, unpacked where its name ends in `.gz`."""
     try:
-        with open(path, "rb") as raw:
+        with _opened(path) as raw:
             if path.endswith(".gz"):
                 with gzip.GzipFile(fileobj=raw) as whole, io.BufferedReader(whole) as file:
                     yield file
@@ -106,6 +106,14 @@ def unpacked(path: str) -> Iterator["io.BufferedReader[Any]"]:
             hint="write it under another name and rename it when it is whole",
             retryable=True,
         ) from error
+
+
+def _opened(path: str) -> "io.BufferedReader[Any]":
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        message = f"the file cannot be read: {error.strerror}"
+        raise broken("source_missing", message, where=path, retryable=True) from error
 
 
 def hold_names(names: Iterable[str], where: str) -> None:

@@ -6,14 +6,18 @@ against a number it had no part in. Blocks without quotes are counted at memory 
 
 import hashlib
 import os
-import zlib
+import stat
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from commands.steps.ports import broken
+from adapters.datasets.packed import Unpacking
+from commands.steps.ports import StepBroken, broken
+
+line_bytes_max = 16 * 2**20
+"""One line; the engine gives up far below."""
 
 _BLOCK_BYTES = 1 << 20
 
@@ -52,6 +56,11 @@ class Tally:
         whole = self._rest + block[:cut] if self._rest else block[:cut]
         self._rest = block[cut:]
         self._count(whole)
+
+    @property
+    def open_bytes(self) -> int:
+        """Size of the line at hand, which has no end yet."""
+        return len(self._rest)
 
     def end(self) -> None:
         """Count a last line without a line break."""
@@ -156,18 +165,26 @@ class Look:
 
     def _run(self) -> Scan:
         digest, size, tally = hashlib.sha256(), 0, self._tally or Tally()
-        unpack = zlib.decompressobj(31) if self._path.endswith(".gz") and self._tally else None
+        unpacking = Unpacking(self._path) if self._path.endswith(".gz") else None
         for block in self._blocks():
             digest.update(block)
             size += len(block)
             if self._tally is None:
                 continue
-            if unpack is None:
-                tally.feed(block)
-            else:
-                unpack = _feed_unpacked(tally, unpack, block)
+            for piece in (block,) if unpacking is None else unpacking.feed(block):
+                tally.feed(piece)
+                if tally.open_bytes > line_bytes_max:
+                    raise self._endless(tally)
         tally.end()
         return Scan(fingerprint=digest.hexdigest(), bytes=size, tally=tally)
+
+    def _endless(self, tally: Tally) -> StepBroken:
+        return broken(
+            "bad_row",
+            f"a line of more than {line_bytes_max} bytes, behind {tally.records} records",
+            where=self._path,
+            hint="each record has a line; lines end with a line break",
+        )
 
     def _blocks(self) -> Iterator[bytes]:
         descriptor = os.open(self._path, os.O_RDONLY)
@@ -176,19 +193,6 @@ class Look:
                 yield block
         finally:
             os.close(descriptor)
-
-
-def _feed_unpacked(tally: Tally, unpack: "zlib._Decompress", block: bytes) -> "zlib._Decompress":
-    """Feed what a block unpacks to. A gzip file may have several members, one behind the other."""
-    while block:
-        try:
-            tally.feed(unpack.decompress(block))
-        except zlib.error:
-            return unpack  # the engine says what is wrong with the file
-        block = unpack.unused_data if unpack.eof else b""
-        if unpack.eof:
-            unpack = zlib.decompressobj(31)
-    return unpack
 
 
 def identity_of(path: str) -> Identity:
@@ -203,4 +207,8 @@ def identity_of(path: str) -> Identity:
             hint="paths are relative to the pipeline file",
             retryable=True,
         ) from error
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        hint = "a source is one file that can be read again"
+        raise broken("source_missing", f"the path leads to {what}", where=path, hint=hint)
     return Identity(found.st_ino, found.st_size, found.st_mtime_ns)

@@ -7,6 +7,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import get_args
@@ -29,6 +30,9 @@ _sample_rows = 20_480
 
 _buffer_bytes = 4 * 1024 * 1024
 """Read at once while sniffing; the engine's own 32 MiB would unpack a small gzip file whole."""
+
+_keys_bytes = 16 * 1024 * 1024
+"""As much of a file of JSON as is looked at for keys."""
 
 _OURS = {sql_type(name): name for name in get_args(ColumnType)}
 _ISO = (None, "", "%Y-%m-%d")
@@ -172,7 +176,9 @@ def _keys(path: Path) -> list[str]:
     found: dict[str, None] = {}
     try:
         with _opened(path) as file:
-            for line in islice(file, _sample_rows):
+            for line in islice(iter(partial(file.readline, _head_bytes), b""), _sample_rows):
+                if file.tell() > _keys_bytes:
+                    break
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):
                     fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
                     found |= {key: None for key, one in fields.items() if bytes(one) != b"null"}
