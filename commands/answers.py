@@ -26,7 +26,7 @@ def told(
     match command_type:
         case "pipeline.register":
             return _registered(events[0])
-        case "run.start" | "run.retry":
+        case "run.start" | "run.retry" | "run.redo":
             return {"run": str(stream.id)}
         case "run.claim" | "run.report" if isinstance(events[-1], StepStarted):
             work = _work(stream, origin, events[-1], state)
@@ -68,6 +68,7 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
         if isinstance(done, Done) and done.output is not None:
             inputs.append(StepInput(step=name, version=done.output))
     facts = run.facts
+    redo = facts.redo if facts.redo and facts.redo.step == started.step else None
     return StepWork(
         run=stream.id,
         step=started.step,
@@ -81,5 +82,6 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
         run_time=facts.run_time,
         inputs=tuple(inputs),
         fresh=facts.no_cache or started.step in facts.fresh,
+        redo=redo,
         traceparent=origin.traceparent if origin else None,
     )

@@ -89,6 +89,18 @@ class RetryPayload(Payload, frozen=True, kw_only=True, rename={"from_step": "fro
     """Steps not after it are reused; without it all that succeeded are."""
 
 
+class RedoPayload(Payload, frozen=True, kw_only=True):
+    """`run.redo`: a new run in which a step puts back what it had set apart."""
+
+    run: UUID
+    """The run whose step set rows apart."""
+    step: str
+    rows: str = ""
+    """File of mended rows (CSV, or JSON lines); without it they are tried as they are."""
+    revision: int | None = None
+    """The revision to try them with; the run's own where it is missing."""
+
+
 class ClaimPayload(Payload, frozen=True, kw_only=True):
     """`run.claim`."""
 
@@ -118,6 +130,7 @@ PAYLOADS: Mapping[str, type[Payload]] = {
     "run.start": StartPayload,
     "run.cancel": CancelPayload,
     "run.retry": RetryPayload,
+    "run.redo": RedoPayload,
     "run.claim": ClaimPayload,
     "run.report": ReportPayload,
 }

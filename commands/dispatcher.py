@@ -11,6 +11,7 @@ from commands.catalog import (
     ClaimPayload,
     Payload,
     PipelinePayload,
+    RedoPayload,
     RegisterPayload,
     ReportPayload,
     RetryPayload,
@@ -82,6 +83,8 @@ class CommandDispatcher:
                 return await self._runs.cancel(request, payload)
             case RetryPayload():
                 return await self._runs.retry(request, payload)
+            case RedoPayload():
+                return await self._runs.redo(request, payload)
             case RegisterPayload():
                 return await self._pipelines.register(request, payload)
             case PipelinePayload():
@@ -112,7 +115,9 @@ def _named(reply: Reply, payload: Payload) -> Reply:
         case "pipeline_not_found", StartPayload() | PipelinePayload():
             reply["message"] = f"there is no pipeline {payload.pipeline!r}"
             reply["details"] = {"pipeline": payload.pipeline}
-        case "run_not_found", CancelPayload() | RetryPayload() | ClaimPayload() | ReportPayload():
+        case "run_not_found", (
+            CancelPayload() | RetryPayload() | RedoPayload() | ClaimPayload() | ReportPayload()
+        ):
             reply["message"] = f"there is no run {payload.run}"
             reply["details"] = {"run": str(payload.run)}
     return reply

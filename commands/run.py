@@ -4,19 +4,23 @@ from commands.blueprint import Blueprints
 from commands.catalog import (
     CancelPayload,
     ClaimPayload,
+    RedoPayload,
     ReportPayload,
     RetryPayload,
     StartPayload,
 )
 from commands.ports import EventStore
+from commands.redo import Redos
 from commands.reply import Reply, refused
 from commands.request import Request
 from commands.stream import Streams
 from domain.errors import Rejection
-from domain.ids import pipeline_stream, run_stream
+from domain.ids import pipeline_stream, redo_of, run_stream
+from domain.limits import redos_max
 from domain.pipeline.aggregate import runnable, runnable_in, startable
 from domain.pipeline.params import resolve
 from domain.run.commands import CancelRun, ClaimStep, ReportStep, StartRun
+from domain.run.redo import hold_unsettled
 from domain.run.rerun import rerun
 
 
@@ -27,6 +31,7 @@ class RunHandlers:
         self._streams = streams
         self._store = store
         self._blueprints = blueprints
+        self._redos = Redos(streams, store, blueprints)
 
     async def start(self, request: Request, payload: StartPayload) -> Reply:
         """Begin a run of the pipeline's active revision, or of the one that is asked for."""
@@ -48,6 +53,26 @@ class RunHandlers:
             before = await self._streams.answered(stream, request.identity)
             return before or refused(rejection)
         return await self._streams.execute(request.command(stream, decision))
+
+    async def redo(self, request: Request, payload: RedoPayload) -> Reply:
+        """Begin a run that puts back what a step of another one has set apart.
+
+        Its id follows from what is put back, so that of two such commands one is refused; a run
+        that ended before it had put anything back makes room for the next.
+        """
+        for number in range(redos_max):
+            run = redo_of(payload.run, payload.step, number)
+            before = await self._streams.answered(run_stream(run), request.identity)
+            if before is not None:
+                return before
+            if not await self._store.load(run_stream(run)):
+                decision = await self._redos.decide(payload)
+                reply = await self._streams.execute(request.command(run_stream(run), decision))
+                if reply.get("code") != "run_exists":
+                    return reply
+            earlier = await self._store.load(run_stream(run))
+            hold_unsettled(run, [one.data for one in earlier])
+        raise Rejection("too_many_redos", f"{redos_max} runs have tried to put these rows back")
 
     async def cancel(self, request: Request, payload: CancelPayload) -> Reply:
         """Ask a run to stop."""

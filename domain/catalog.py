@@ -94,6 +94,7 @@ CATALOG = Catalog(
         "run.notification_sent.v1": run.NotificationSent,
         "run.columns_traced.v1": run.ColumnsTraced,
         "run.step_reused.v1": run.StepReused,
+        "run.quarantine_settled.v1": run.QuarantineSettled,
         "run.step_failed.v1": run.StepFailed,
         "run.step_skipped.v1": run.StepSkipped,
         "run.cancel_requested.v1": run.CancelRequested,

@@ -39,6 +39,13 @@ def pipeline_stream(name: str) -> StreamId:
     return StreamId("pipeline", uuid5(PIPELINES, name))
 
 
+@lru_cache(maxsize=1024)
+def redo_of(run: UUID, step: str, number: int) -> UUID:
+    """The run that puts back, in its `number`-th try (from 0), what a step of `run` set apart: two
+    that want to do so at once want the same one."""
+    return uuid5(run, f"redo/{step}/{number}")
+
+
 def run_stream(run: UUID) -> StreamId:
     """The stream of one run."""
     return StreamId("run", run)

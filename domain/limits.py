@@ -24,6 +24,9 @@ leases_max = 3
 attempts_max = 100
 """Attempts of one step that a retry policy may ask for."""
 
+redos_max = 100
+"""Tries to put back one quarantine; each needs a look at the run of the one before."""
+
 drafts_max = 16
 """Draft revisions of a pipeline that a run can still be started from."""
 

@@ -9,13 +9,16 @@ from msgspec import Raw, Struct
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.run.events import (
     ColumnsTraced,
+    QuarantineSettled,
     RunPlanned,
     RunStarted,
+    StepFailed,
     StepReused,
     StepSucceeded,
 )
 from projections.ports import Change, Column, Put, Row, Table, Value
 from projections.projection import AnyHandler, Fact, Handler, Projection
+from projections.quarantine import QUARANTINES, FailedStep, failed, set_apart, settled
 
 NAMESPACE = "headwater"
 """Of all datasets that steps make; outer ones have their own, such as `file`."""
@@ -146,6 +149,7 @@ class _Outcome(Struct, frozen=True, gc=False):
     rows_in: int | None = None
     rows_out: int | None = None
     source: OuterDataset | None = None
+    mended: OuterDataset | None = None
     destination: OuterDataset | None = None
 
 
@@ -171,10 +175,18 @@ def _done(fact: Fact[_Done]) -> Sequence[Change]:
         changes.append(_edge(key, entry.fingerprint, entry.rows_in, None, fact.position))
     if outcome.source is not None:
         changes += _outer(fact, outcome.source, "in", outcome.rows_in)
+    if outcome.mended is not None:
+        changes += _outer(fact, outcome.mended, "in", None)
     if outcome.output is not None:
         changes += _output(fact, outcome.output)
     if outcome.quarantine is not None:
         changes += _made(fact, outcome.quarantine)
+        values: dict[str, Value] = {
+            "rows_in": outcome.rows_in,
+            "failed": 0,
+            "reused_from": fact.data.from_run,
+        }
+        changes.append(set_apart(fact, step, outcome.quarantine, values))
     if outcome.destination is not None:
         changes += _outer(fact, outcome.destination, "out", outcome.rows_out)
     return changes
@@ -267,6 +279,8 @@ _HANDLERS: tuple[AnyHandler, ...] = (
     Handler(RunPlanned, _planned, _Planned),
     *(Handler(kind, _done, _Done) for kind in _SUCCESSES),
     Handler(StepReused, _done, _Done),
+    Handler(StepFailed, failed, FailedStep),
+    Handler(QuarantineSettled, settled),
     Handler(ColumnsTraced, _traced, _Traced),
 )
 
@@ -277,8 +291,10 @@ def _stream_of_run(row: Row) -> str | None:
 
 LINEAGE = Projection(
     name="lineage",
-    version=1,
-    tables=dict.fromkeys((RUNS, STEPS, DATASETS, EDGES, TRACES, COLUMNS), _stream_of_run),
+    version=2,
+    tables=dict.fromkeys(
+        (RUNS, STEPS, DATASETS, EDGES, TRACES, COLUMNS, QUARANTINES), _stream_of_run
+    ),
     handlers=_HANDLERS,
 )
-"""What `lineage` and `datasets` read."""
+"""What `lineage`, `datasets` and `quarantine` read."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from domain.errors import NotFound, TimedOut, Unavailable
 from domain.ids import Position
-from projections import datasets, graph, history, runs
+from projections import datasets, graph, history, quarantine, runs
 from projections.completeness import check
 from projections.dispatch import DISPATCH
 from projections.limits import wait_seconds_default
@@ -62,6 +62,9 @@ class Queries:
             "lineage.datasets": self._of("lineage", datasets.DatasetsQuestion, datasets.datasets),
             "lineage.dataset": self._of("lineage", datasets.DatasetQuestion, datasets.dataset),
             "lineage.graph": self._of("lineage", graph.GraphQuestion, graph.graph),
+            "lineage.quarantines": self._of(
+                "lineage", quarantine.QuarantinesQuestion, quarantine.quarantines
+            ),
             "events.list": Query(
                 "events",
                 history.EventsQuestion,

@@ -232,6 +232,8 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "output": _filled(_OUTPUT, outcome.get("output")),
         "quarantine": _filled(_OUTPUT, outcome.get("quarantine")),
         "source": _filled(_OUTER, outcome.get("source")),
+        "readmitted": outcome.get("readmitted"),
+        "mended": _filled(_OUTER, outcome.get("mended")),
         "destination": _filled(_OUTER, outcome.get("destination")),
         "warnings": outcome.get("warnings", []),
         "error": _filled(_ERROR, error),

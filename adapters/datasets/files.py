@@ -6,10 +6,11 @@ from pathlib import Path
 from adapters.datasets.csvfile import read_csv
 from adapters.datasets.jsonlfile import read_jsonl
 from adapters.datasets.memory import SourceMemory, identity_of
+from adapters.datasets.mendedfile import read_mended
 from adapters.datasets.parquetfile import read_parquet
 from adapters.datasets.reading import Reading
 from adapters.paths import confined
-from commands.steps.ports import Engine, Engines, SourceRead, Sources, broken
+from commands.steps.ports import Engine, Engines, Mended, SourceRead, Sources, broken
 from domain.data.dataset import OuterDataset
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
@@ -28,6 +29,9 @@ class FileSources(Sources):
 
     def known(self, path: str) -> OuterDataset | None:
         return self._memory.known(inside(path, self._root, self._roots))
+
+    def mended(self, path: str, target: str) -> Mended:
+        return read_mended(inside(path, self._root, self._roots), target)
 
     def read(self, name: str, source: Source, path: str, target: str, rejects: str) -> SourceRead:
         reading = Reading(

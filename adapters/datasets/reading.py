@@ -13,17 +13,11 @@ from msgspec import Struct
 from adapters.datasets.scan import Scan
 from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
-from commands.steps.sql import quoted, sql_type
+from commands.steps.sql import is_written, quoted, said_type, sql_type
 from domain.data.dataset import OuterDataset
 
 _text_chars_max = 200
 _INTEGER = "BIGINT"
-_WRITTEN = {
-    "date": "2013-12-31",
-    "timestamp": "2013-12-31 23:59:59",
-    "timestamptz": "2013-12-31 23:59:59Z",
-}
-"""Types whose values can be written in many ways, and the way that is read without a format."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -57,20 +51,18 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     def is_strict(self, name: str) -> bool:
         """Whether the engine's own reading of this column would pass what does not fit."""
-        return name in self.formats or self.types[name] in _WRITTEN
+        return name in self.formats or is_written(self.types[name])
 
     @property
     def said(self) -> dict[str, str]:
         """Column → its type in words, with how a date or a time is to be written."""
-        return {name: self._said(name, type_) for name, type_ in self.types.items()}
-
-    def _said(self, name: str, type_: str) -> str:
-        written = self.formats.get(name) or _WRITTEN.get(type_)
-        return f"{type_} such as {written}" if written else type_
+        return {
+            name: said_type(type_, self.formats.get(name)) for name, type_ in self.types.items()
+        }
 
     def hint(self, name: str = "") -> str:
         """What to do about a value that does not fit its column."""
-        if self.declared and self.types.get(name) in _WRITTEN:
+        if self.declared and is_written(self.types.get(name, "")):
             return f"say how it is written: {{type: {self.types[name]}, format: '%d/%m/%Y'}}"
         if self.declared:
             return "mend the file, or declare another type in `columns:`"

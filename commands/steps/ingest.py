@@ -26,18 +26,21 @@ def ingest(job: Job, step: Ingest) -> Made:
                 where=read.source.name,
                 hint="set `allow_empty: true` on the step if that can be",
             )
-        counted = StepOutcome(rows_in=read.records, source=read.source)
-        quarantine = settled(job, step.limits, rejects, read.rejected, counted)
-        counted = replace(
-            counted,
-            quarantine=quarantine,
-            rows_quarantined=quarantine.rows if quarantine else 0,
-        )
-        checks, warnings = _checked(job, step, counted, scratch)
-        written = artifacts.admit(scratch)
+        return ingested(job, step, read, (scratch, rejects))
     finally:
         artifacts.discard(scratch)
         artifacts.discard(rejects)
+
+
+def ingested(job: Job, step: Ingest, read: SourceRead, files: tuple[str, str]) -> Made:
+    """What was read of a source, accounted for: `files` hold the rows that fit, and the others."""
+    scratch, rejects = files
+    counted = StepOutcome(rows_in=read.records, source=read.source)
+    quarantine = settled(job, step.limits, rejects, read.rejected, counted)
+    rows = quarantine.rows if quarantine else 0
+    counted = replace(counted, quarantine=quarantine, rows_quarantined=rows)
+    checks, warnings = _checked(job, step, counted, scratch)
+    written = job.bench.artifacts.admit(scratch)
     outcome = replace(_outcome(job, counted, read, written), checks=checks, warnings=warnings)
     schema = {step.source: dict.fromkeys(read.columns, "")}
     return Made(outcome=outcome, edges=job.edges(schema))

@@ -1,7 +1,7 @@
 """One step with all it needs at hand: its words, its inputs' files, its params, its workbench."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -90,8 +90,9 @@ class Job:
         """The values of the params that a query asks for."""
         return {name: self._value(name) for name in engine.params(query)}
 
-    def key(self, outside: OuterDataset | None = None) -> str:
-        """The key of the step's outcome; `outside` is what it reads there, or where it writes."""
+    def key(self, outside: OuterDataset | None = None, more: Sequence[str] = ()) -> str:
+        """The key of the step's outcome; `outside` is what it reads there, or where it writes, and
+        `more` whatever else the outcome comes from."""
         words = definition_of(self.step, self.spec, self.files)
         params = self._params_used(words)
         if self.query:
@@ -110,7 +111,7 @@ class Job:
             engine=self._engine_version(),
             timezone=self.bench.timezone,
             inputs={one.name: one.version.fingerprint for one in self.inputs},
-            outside=[outside.name, outside.fingerprint] if outside else [],
+            outside=[*((outside.name, outside.fingerprint) if outside else ()), *more],
         )
         return key_of(identity)
 

@@ -23,7 +23,7 @@ from domain.pipeline.sinks import Sink
 from domain.pipeline.sources import Source
 from domain.pipeline.steps import Step
 from domain.run.commands import StepResult
-from domain.run.events import ParamValue, StepError, StepOutcome
+from domain.run.events import ParamValue, Redo, StepError, StepOutcome
 
 
 class StepInput(Struct, frozen=True, kw_only=True):
@@ -49,6 +49,8 @@ class StepWork(Struct, frozen=True, kw_only=True, omit_defaults=True):
     inputs: tuple[StepInput, ...] = ()
     fresh: bool = False
     """To be done anew, whatever earlier runs did."""
+    redo: Redo | None = None
+    """What the same step of an earlier run set apart, to be put back."""
     traceparent: str | None = None
 
 
@@ -214,8 +216,22 @@ class SourceRead(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
 
 
+class Mended(Struct, frozen=True, kw_only=True):
+    """A file of mended rows as it was read: all columns are text."""
+
+    file: OuterDataset
+    columns: tuple[str, ...]
+    has_nulls: bool
+    """Whether an empty text is told from no value, which CSV cannot do."""
+
+
 class Sources(Protocol):
     """Reads what lies outside into Parquet files."""
+
+    def mended(self, path: str, target: str) -> Mended:
+        """Read a file of mended rows, CSV or JSON lines, into the file `target`, with its records
+        numbered in the column LINE of quarantines and nothing else changed. Raises `StepBroken`."""
+        ...
 
     def known(self, path: str) -> OuterDataset | None:
         """What a source at `path` holds now, by its hash, where that is known without reading its

@@ -18,6 +18,25 @@ _FRACTIONS = ("DOUBLE", "FLOAT", "DECIMAL")
 _TEMPORAL = ("DATE", "TIME", "TIMESTAMP")
 
 
+_WRITTEN = {
+    "date": "2013-12-31",
+    "timestamp": "2013-12-31 23:59:59",
+    "timestamptz": "2013-12-31 23:59:59Z",
+}
+"""Types whose values can be written in many ways, and the way that is read without a format."""
+
+
+def is_written(type_: str) -> bool:
+    """Whether values of a `ColumnType` can be written in many ways."""
+    return type_ in _WRITTEN
+
+
+def said_type(type_: str, format_: str | None = None) -> str:
+    """A column's type in words, with how a date or a time is to be written."""
+    written = format_ or _WRITTEN.get(type_)
+    return f"{type_} such as {written}" if written else type_
+
+
 def quoted(name: str) -> str:
     """A name as SQL reads it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'

@@ -9,6 +9,7 @@ from commands.steps.clean import clean
 from commands.steps.ingest import ingest
 from commands.steps.job import Job, Made, inputs_for
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
+from commands.steps.redo import origins, redone
 from commands.steps.reuse import done_before
 from commands.steps.store import place_of, store
 from commands.steps.transform import transform
@@ -33,9 +34,9 @@ def carry_out(
         step = spec.step(work.step)
         inputs = inputs_for(work, step, bench)
         job = Job(work=work, spec=spec, step=step, files=files, bench=bench, inputs=inputs)
-        if done := _done_before(job):
+        if work.redo is None and (done := _done_before(job)):
             return done
-        made = _balanced(_make(job))
+        made = _balanced(redone(job, work.redo) if work.redo else _make(job))
         outcome = replace(made.outcome, seconds=bench.stopwatch() - started)
         return _kept(job, replace(outcome, key=_key(job, made)), made)
     except StepBroken as stopped:
@@ -75,7 +76,9 @@ def _done_before(job: Job) -> Succeeded | Reused | None:
 
 
 def _key(job: Job, made: Made) -> str:
-    destination = made.outcome.destination
+    destination, redo = made.outcome.destination, job.work.redo
+    if redo is not None:
+        return job.key(made.outcome.source, origins(redo, made.outcome))
     if destination is not None:
         return job.key(place_of(destination))
     return job.key(made.outcome.source)

@@ -28,6 +28,7 @@ from domain.run.events import (
     DataValidated,
     NotificationSent,
     QualityChecked,
+    QuarantineSettled,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -125,6 +126,7 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
             no_cache=command.no_cache,
             fresh=command.fresh,
             env=command.env,
+            redo=command.redo,
         )
     )
     parts = in_parts(command.plan)
@@ -214,6 +216,15 @@ def _success(run: Running, command: ReportStep, outcome: Succeeded | Reused) -> 
     parts = in_parts(outcome.edges)
     for number, edges in enumerate(parts, 1):
         yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)
+    redo = run.facts.redo
+    if redo is not None and redo.step == command.step:
+        yield QuarantineSettled(
+            step=redo.step,
+            of_run=redo.run,
+            quarantine=redo.quarantine,
+            readmitted=outcome.outcome.readmitted or 0,
+            remaining=outcome.outcome.rows_quarantined or 0,
+        )
 
 
 def _give(decision: _Decision, engine: str, worker: str) -> None:

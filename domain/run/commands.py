@@ -5,7 +5,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.data.lineage import ColumnEdge
-from domain.run.events import ParamValue, PlannedStep, StepError, StepOutcome
+from domain.run.events import ParamValue, PlannedStep, Redo, StepError, StepOutcome
 
 
 class ReusedStep(Struct, frozen=True, kw_only=True):
@@ -37,6 +37,8 @@ class StartRun(Struct, frozen=True, kw_only=True):
     """Steps to be done anew, whatever was done before."""
     env: str = ""
     """The environment that the revision was made for."""
+    redo: Redo | None = None
+    """The quarantine to be put back."""
 
 
 class ClaimStep(Struct, frozen=True, kw_only=True):

@@ -52,6 +52,12 @@ class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()
     written_by: UUID | None = None
     """The earlier run that wrote what the destination holds, where nothing had to be written."""
+    readmitted: int | None = None
+    """Rows of another run's quarantine that were put back; null where none was to be."""
+    mended: OuterDataset | None = None
+    """The file that the rows put back were read from."""
+    patched: DatasetVersion | None = None
+    """The step's input with these rows in the place of those that had been set apart."""
 
 
 class StepError(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -63,6 +69,22 @@ class StepError(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """File and line, or rule, or column."""
     hint: str = ""
     retryable: bool = False
+
+
+class Redo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a step of an earlier run set apart, to be put back by the same step of this one."""
+
+    run: UUID
+    step: str
+    quarantine: DatasetVersion
+    output: DatasetVersion | None = None
+    """What the step made of the other rows."""
+    rows_in: int | None = None
+    source: OuterDataset | None = None
+    patched: DatasetVersion | None = None
+    """The input of the step, where rows had been put back into it before."""
+    rows: str = ""
+    """File of mended rows; empty where they are tried again as they are."""
 
 
 class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,6 +109,8 @@ class RunStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Steps that are done anew, whatever was done before."""
     env: str = ""
     """The environment that the revision was made for; empty where none was chosen."""
+    redo: Redo | None = None
+    """The quarantine that this run puts back."""
 
 
 class RunPlanned(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -177,6 +201,19 @@ class StepReused(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The lease under which a worker found it; 0 where a retry takes it over at its start."""
 
 
+class QuarantineSettled(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Rows that a step of an earlier run had set apart were put back by this run."""
+
+    step: str
+    of_run: UUID
+    """The run that had set them apart; its own events stay as they are."""
+    quarantine: DatasetVersion
+    readmitted: int
+    """Rows of it that are among this run's rows now."""
+    remaining: int
+    """Rows that this run's step has set apart."""
+
+
 class StepFailed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An attempt ended without success. Unless it is final, a `StepScheduled` follows."""
 
@@ -245,6 +282,7 @@ RunEvent = (
     | StepSucceeded
     | ColumnsTraced
     | StepReused
+    | QuarantineSettled
     | StepFailed
     | StepSkipped
     | CancelRequested

@@ -13,6 +13,7 @@ from domain.run.events import (
     DataValidated,
     NotificationSent,
     QualityChecked,
+    QuarantineSettled,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -87,6 +88,7 @@ def _facts(event: RunStarted) -> Facts:
         parallel=event.parallel,
         no_cache=event.no_cache,
         fresh=frozenset(event.fresh),
+        redo=event.redo,
     )
 
 
@@ -122,10 +124,11 @@ def _stepped(
     | NotificationSent
     | ColumnsTraced
     | StepReused
+    | QuarantineSettled
     | StepFailed
     | StepSkipped,
 ) -> Running:
-    if isinstance(event, ColumnsTraced):
+    if isinstance(event, ColumnsTraced | QuarantineSettled):
         return run
     place = run.plan.index[event.step]
     step = run.steps[place]

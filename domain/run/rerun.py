@@ -53,6 +53,7 @@ def rerun(run: UUID, events: Sequence[RunEvent], from_step: str | None) -> Start
         no_cache=started.no_cache,
         env=started.env,
         fresh=() if from_step is None else (from_step,),
+        redo=started.redo,
         reused=tuple(done[step.id] for place, step in enumerate(plan.steps) if place not in again),
     )
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from domain.data.dataset import DatasetVersion
-from domain.run.events import ParamValue, PlannedStep, StepError
+from domain.run.events import ParamValue, PlannedStep, Redo, StepError
 from domain.run.plan import Plan
 from domain.vector import Vector
 
@@ -70,6 +70,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     parallel: int
     no_cache: bool = False
     fresh: frozenset[str] = frozenset()
+    redo: Redo | None = None
 
 
 class Planning(Struct, frozen=True, kw_only=True):

@@ -55,6 +55,7 @@ GROUPS = (
             Entry("logs", "logs:Logs", "Print what the steps of a run have written"),
             Entry("datasets", "datasets:Datasets", "List datasets with their newest version"),
             Entry("data", "datasets:Data", "Print rows of a dataset"),
+            Entry("quarantine", "quarantine:Quarantine", "See rows set apart, put them back"),
             Entry("lineage", "lineage:Lineage", "Show where a dataset comes from and goes to"),
             Entry("events", "events:Events", "Print events, the facts behind everything"),
         ),

@@ -11,11 +11,12 @@ from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit
 from runtime.cli.latest import resolve_run
-from runtime.cli.output import print_csv, print_document, print_line, print_list
+from runtime.cli.output import print_list
 from runtime.cli.parsing import Argument, Listing, Option
+from runtime.cli.rows import kept, print_rows
 from runtime.cli.sessions import Way
-from runtime.cli.table import Column, key, render
-from runtime.session import Rows, Session, whole_run
+from runtime.cli.table import Column, key
+from runtime.session import Session, whole_run
 
 COLUMNS = (
     Column(title="dataset", text=key("dataset"), gives_way=True),
@@ -24,8 +25,6 @@ COLUMNS = (
     Column(title="made", text=lambda item: words.moment(item.get("recorded_at")), style="dim"),
     Column(title="fingerprint", text=lambda item: str(item.get("fingerprint") or "")[:12]),
 )
-
-_NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
 
 
 class Datasets(Listing):
@@ -76,14 +75,8 @@ class Data(Listing):
         way = Way(self)
         async with way.reading() as session:
             version = await self._version(session)
-        path = way.datadir.dataset(str(version["fingerprint"]))
-        if not path.is_file():
-            raise NotFound(
-                f"the rows of {version['dataset']} are not kept on this machine",
-                hint=f"version {str(version['fingerprint'])[:12]}; run its pipeline again",
-            )
-        rows = await to_thread.run_sync(read_rows, path, self.sql, self.limit)
-        self._print(console, rows, version)
+        rows = await to_thread.run_sync(read_rows, kept(way, version), self.sql, self.limit)
+        print_rows(console, self.form, rows, version, whole=not self.sql)
         return Exit.DONE
 
     async def _version(self, session: Session) -> Mapping[str, Any]:
@@ -96,43 +89,3 @@ class Data(Listing):
             if output and self.dataset in (output["dataset"], step["id"]):
                 return {**output, "position": run["position"]}
         raise NotFound(f"run {self.run} has made no dataset {self.dataset!r}")
-
-    def _print(self, console: Console, rows: Rows, version: Mapping[str, Any]) -> None:
-        items = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
-        match self.form:
-            case "json":
-                more = None if not rows.more else str(len(items))
-                told = {"dataset": version["dataset"], "fingerprint": version["fingerprint"]}
-                listed = {"items": items, "next": more, "position": version["position"]}
-                print_document(console, {**told, **listed})
-            case "jsonl":
-                for item in items:
-                    print_line(console, item)
-            case "csv":
-                print_csv(console, items, rows.columns)
-            case _:
-                for line in render(console, _columns(rows), items):
-                    console.print(line)
-                total = version.get("rows")
-                of = f" of {total:,}" if total is not None and not self.sql else ""
-                note = f"{words.plural(len(items), 'row')}{of}" + (
-                    "; more with --limit" if rows.more else ""
-                )
-                console.note(console.styled(note, "dim", err=True))
-
-
-def _columns(rows: Rows) -> tuple[Column, ...]:
-    return tuple(
-        Column(
-            title=name,
-            text=_cell(name),
-            right=any(kind.upper().startswith(number) for number in _NUMBERS)
-            or "INT" in kind.upper(),
-            gives_way=True,
-        )
-        for name, kind in zip(rows.columns, rows.types, strict=True)
-    )
-
-
-def _cell(name: str) -> Any:
-    return lambda item: words.scalar(item[name])

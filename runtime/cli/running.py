@@ -1,7 +1,7 @@
 """run, watch, retry, cancel."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 from domain.errors import NotFound, Rejection, Unavailable
 from runtime.cli.console import Console
@@ -62,7 +62,7 @@ class Run(InEnvironment):
                     console.warn(text)
                 payload |= {"pipeline": reply["pipeline"], "revision": reply["revision"]}
             started = await _start(serving.session, payload)
-            return await _go_on(self, console, serving, started)
+            return await go_on(self, console, serving, started)
 
 
 class Retry(Command):
@@ -90,7 +90,7 @@ class Retry(Command):
             if self.from_:
                 payload["from"] = self.from_
             started = await serving.session.command("run.retry", payload)
-            return await _go_on(self, console, serving, started)
+            return await go_on(self, console, serving, started)
 
 
 class Watch(Command):
@@ -170,9 +170,15 @@ async def _start(session: Session, payload: Document) -> Document:
     raise NotFound(f"there is no pipeline {name!r}", hint=hint)
 
 
-async def _go_on(
-    command: Run | Retry, console: Console, serving: Serving, started: Document
-) -> Exit:
+class Starting(Protocol):
+    """A command that starts a run."""
+
+    detach: bool
+    json: bool
+
+
+async def go_on(command: Starting, console: Console, serving: Serving, started: Document) -> Exit:
+    """Follow a run that was just started, or tell its id where nobody wants to follow it."""
     run = str(started["run"])
     if command.detach:
         if command.json:

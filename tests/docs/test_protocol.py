@@ -11,7 +11,7 @@ from adapters.jetstream.publisher import event_headers
 from adapters.jetstream.reply import code_header, error_reply
 from commands.catalog import PAYLOADS, decode
 from domain import errors
-from projections import datasets, graph, history, runs
+from projections import datasets, graph, history, quarantine, runs
 from projections.queries import Queries
 from projections.questions import Question
 from projections.why import WhyQuestion
@@ -53,6 +53,7 @@ QUESTIONS: dict[str, type[Question]] = {
     "lineage.datasets": datasets.DatasetsQuestion,
     "lineage.dataset": datasets.DatasetQuestion,
     "lineage.graph": graph.GraphQuestion,
+    "lineage.quarantines": quarantine.QuarantinesQuestion,
     "events.why": WhyQuestion,
     "events.list": history.EventsQuestion,
 }

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from domain.catalog import CATALOG
 from domain.data.dataset import DatasetVersion, OuterDataset
@@ -31,9 +32,10 @@ from domain.run.commands import (
     ReportStep,
     ReusedStep,
     StartRun,
+    StepResult,
     Succeeded,
 )
-from domain.run.events import PlannedStep, StepError, StepOutcome
+from domain.run.events import PlannedStep, Redo, StepError, StepOutcome
 from domain.run.ledger import InputLedger
 from domain.run.retry import RetryPolicy
 
@@ -154,7 +156,11 @@ class History:
             edges=edges(step) if traced is None else traced,
             log=f"{step}.log",
         )
-        report = ReportStep(step=step, attempt=1, lease=1, outcome=done)
+        self.report(run, step, done)
+
+    def report(self, run: StreamId, step: str, result: StepResult) -> None:
+        """Report what came of a first attempt."""
+        report = ReportStep(step=step, attempt=1, lease=1, outcome=result)
         self.send(run, report, "worker:1")
 
     def fail(
@@ -277,6 +283,7 @@ def all_kinds() -> History:
     _failed(history)
     _retried(history, first.id)
     _wide(history)
+    _put_back(history)
     _cancelled(history)
     history.complete("weather")
     history.send(pipeline_stream("weather"), RetirePipeline(reason="unused"))
@@ -320,6 +327,38 @@ def _cancelled(history: History) -> None:
     history.send(run, CancelRun(reason="wrong file"))
     history.fail(run, "raw")
     history.send(history.start(), CancelRun())
+
+
+def quarantine(pipeline: str, rows: int = 3) -> DatasetVersion:
+    """Rows that the first step of the plan has set apart."""
+    return DatasetVersion(
+        dataset=f"{pipeline}.raw.quarantine",
+        fingerprint=_fingerprint("apart", str(rows)),
+        rows=rows,
+        bytes=rows * 100,
+    )
+
+
+def _put_back(history: History) -> None:
+    first, apart = history.start("orders"), quarantine("orders")
+    history.claim(first, "raw")
+    made = replace(outcome("orders", "raw", "1"), quarantine=apart, rows_quarantined=apart.rows)
+    history.report(first, "raw", Succeeded(outcome=made))
+    history.claim(first, "flown")
+    history.fail(first, "flown")
+    redo = Redo(run=first.id, step="raw", quarantine=apart, output=made.output, rows="mended.csv")
+    again, left = history.start("orders", retry_of=first.id, redo=redo), quarantine("orders", 1)
+    history.claim(again, "raw")
+    mended = OuterDataset(namespace="file", name="/data/mended.csv", fingerprint="7" * 64)
+    made = replace(made, quarantine=left, rows_quarantined=1, readmitted=2, mended=mended)
+    history.report(again, "raw", Succeeded(outcome=made))
+    history.claim(again, "flown")
+    history.fail(again, "flown")
+    third = history.start("orders")
+    history.claim(third, "raw")
+    error = StepError(code="too_many_quarantined", message="300 of 336,776 rows")
+    counted = StepOutcome(rows_in=336_776, quarantine=quarantine("orders", 300))
+    history.report(third, "raw", Failed(error=error, outcome=counted))
 
 
 def _open(history: History) -> None:

@@ -23,16 +23,19 @@ async def test_datasets_are_listed_with_their_latest_version(desk: Desk) -> None
     listed = await desk.all("lineage.datasets", 2)
     assert [item["dataset"] for item in listed] == [
         "file:/data/flights.csv",
+        "file:/data/mended.csv",
         "file:/out/delays.parquet",
         "flights.delays",
         "flights.flown",
         "flights.raw",
+        "orders.raw",
+        "orders.raw.quarantine",
         "weather.delays",
         "weather.flown",
         "weather.raw",
         "wide.raw",
     ]
-    delays = listed[2]
+    delays = listed[3]
     assert (delays["rows"], delays["bytes"], delays["kept"]) == (185, 18_500, True)
     assert (delays["pipeline"], delays["step"]) == ("flights", "delays")
     assert delays["run"] == runs_of("completed")[1]

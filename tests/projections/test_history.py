@@ -62,7 +62,11 @@ async def test_events_of_a_pipeline_are_its_own_and_those_of_its_runs(desk: Desk
     weather = await desk.all("events.list", 7, pipeline="weather")
     flights = await desk.all("events.list", 7, pipeline="flights")
     wide = await desk.all("events.list", 7, pipeline="wide")
-    assert sorted([*weather, *flights, *wide], key=lambda event: event["position"]) == everything
+    orders = await desk.all("events.list", 7, pipeline="orders")
+    assert (
+        sorted([*weather, *flights, *wide, *orders], key=lambda event: event["position"])
+        == everything
+    )
     assert {event["data"].get("pipeline") for event in weather} == {"weather", None}
 
 

@@ -21,7 +21,7 @@ from tests.projections.histories import History, all_kinds, runs
 from tests.projections.support import ListLog
 
 IGNORED = {
-    "monitoring": {"run.columns_traced.v1"},
+    "monitoring": {"run.quarantine_settled.v1", "run.columns_traced.v1"},
     "lineage": {
         "pipeline.registered.v1",
         "pipeline.revised.v1",
@@ -30,7 +30,6 @@ IGNORED = {
         "pipeline.retired.v1",
         "run.step_scheduled.v1",
         "run.step_started.v1",
-        "run.step_failed.v1",
         "run.step_skipped.v1",
         "run.cancel_requested.v1",
         "run.cancelled.v1",
@@ -38,6 +37,7 @@ IGNORED = {
         "run.failed.v1",
     },
     "dispatch": {
+        "run.quarantine_settled.v1",
         "pipeline.registered.v1",
         "pipeline.revised.v1",
         "pipeline.paused.v1",

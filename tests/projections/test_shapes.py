@@ -38,7 +38,7 @@ SHAPES = {
             place:integer attempts:integer lease:integer
           key run step
     """,
-    ("lineage", 1): """
+    ("lineage", 2): """
         lineage_runs = run pipeline revision:integer recorded_at position:integer
           key run
         lineage_steps = run step kind reused_from columns recorded_at position:integer
@@ -54,6 +54,11 @@ SHAPES = {
           key run step part
         lineage_columns = columns edges run
           key columns
+        lineage_quarantines = run step dataset fingerprint rows:integer bytes:integer
+            rows_in:integer failed:integer reused_from settled_by settled_at
+            readmitted:integer remaining:integer recorded_at position:integer
+          key run step
+          index position
     """,
 }
 """View and version → its tables in words. Old versions need not be kept."""

@@ -75,3 +75,13 @@ FROM (
     SELECT part, columns FROM lineage_traces WHERE run = :run AND step = :step
 ) t JOIN lineage_columns c ON c.columns = t.columns
 ORDER BY t.part;
+
+-- name: lineage.quarantines
+SELECT q.*, r.pipeline
+FROM lineage_quarantines q LEFT JOIN lineage_runs r ON r.run = q.run
+WHERE q.position < :before
+    AND (:pipeline IS NULL OR r.pipeline = :pipeline)
+    AND (:run IS NULL OR q.run = :run)
+    AND (:settled IS NULL OR (q.settled_by IS NOT NULL) = :settled)
+ORDER BY q.position DESC
+LIMIT :limit;

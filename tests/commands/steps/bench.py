@@ -23,7 +23,7 @@ from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import PipelineSpec, decode_spec
 from domain.pipeline.steps import inputs_of
 from domain.run.commands import Failed, Reused, StepResult, Succeeded
-from domain.run.events import ParamValue, StepError, StepOutcome
+from domain.run.events import ParamValue, Redo, StepError, StepOutcome
 
 RUN_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -87,6 +87,7 @@ class Walk:
         self.run: UUID = uuid4()
         self.run_time = RUN_TIME
         self.fresh = False
+        self.redo: Redo | None = None
         self.done: dict[str, DatasetVersion] = {}
         self.workbench = bench.workbench(self.files)
 
@@ -109,6 +110,7 @@ class Walk:
             run_time=self.run_time,
             inputs=inputs,
             fresh=self.fresh,
+            redo=self.redo if self.redo and self.redo.step == id_ else None,
         )
         result = carry_out(work, self.spec, self.files, self.workbench)
         if isinstance(result, Succeeded | Reused) and result.outcome.output is not None:

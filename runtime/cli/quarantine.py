@@ -1,0 +1,170 @@
+"""quarantine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from anyio import to_thread
+from msgspec import Meta
+
+from domain.errors import NotFound
+from runtime.cli import words
+from runtime.cli.console import Console
+from runtime.cli.exits import Exit, Usage
+from runtime.cli.latest import resolve_run
+from runtime.cli.output import print_list
+from runtime.cli.parsing import Argument, Listing, Option
+from runtime.cli.rows import kept, print_rows
+from runtime.cli.running import go_on
+from runtime.cli.sessions import Way
+from runtime.cli.table import Column, key
+from runtime.session import Document, Session
+
+
+def _became(item: Mapping[str, Any]) -> str:
+    if item["settled_by"]:
+        return f"{words.count(item['readmitted'])} put back"
+    return "failed" if item["failed"] else "open"
+
+
+COLUMNS = (
+    Column(title="run", text=key("run")),
+    Column(title="step", text=lambda item: str(item["dataset"]).removesuffix(".quarantine")),
+    Column(title="rows", text=lambda item: words.count(item["rows"]), right=True),
+    Column(title="of", text=lambda item: words.count(item["rows_in"]), right=True, spare=2),
+    Column(title="status", text=_became),
+    Column(title="by run", text=lambda item: str(item["settled_by"] or ""), spare=1),
+    Column(title="made", text=lambda item: words.moment(item["recorded_at"]), style="dim", spare=3),
+)
+
+_TABLE = """
+select headwater_line, headwater_reason,
+    * exclude (headwater_line, headwater_reason, headwater_rule, headwater_source)
+from data
+"""
+"""What matters first, for eyes."""
+
+_AT_ONCE = 20
+
+
+class Quarantine(Listing):
+    """See rows set apart, put them back.
+
+    `list` shows what steps have set apart and nobody has put back. `show` prints the rows of one
+    of them, each with the rule it breaks, the reason, the file and the line. `redo` starts a new
+    run, in which the step yields its other rows and those that keep its rules now; what follows
+    sees all of them, and the old run stays as it is.
+
+    Rows are mended in a file that `show` has written (-o csv or -o jsonl): change values, leave
+    headwater_line as it is; rows that are left out stay set apart. RUN is the newest run with an
+    open quarantine where it is left out, STEP the only step that has one.
+    """
+
+    examples: ClassVar = (
+        ("headwater quarantine list", "what is set apart, newest first"),
+        ("headwater quarantine show", "the newest rows, and why"),
+        ("headwater quarantine show RUN raw -o csv > mended.csv", "to mend them"),
+        ("headwater quarantine redo RUN raw --with mended.csv", "put them back"),
+        ("headwater quarantine redo RUN raw --revision 4", "rules have changed: try them again"),
+    )
+
+    action: Annotated[Literal["list", "show", "redo"], Argument("list|show|redo", "what to do")]
+    run: Annotated[str, Argument("RUN", "the run; the newest that fits if left out")] = ""
+    step: Annotated[str, Argument("STEP", "its step; the only one that fits if left out")] = ""
+    with_: Annotated[str, Option("mended rows: a CSV file, or JSON lines", "FILE", name="with")] = (
+        ""
+    )
+    revision: Annotated[int | None, Option("try the rows with this revision", "NUMBER")] = None
+    detach: Annotated[bool, Option("come back as soon as the run has started", short="d")] = False
+    pipeline: Annotated[str, Option("list those of one pipeline", "NAME")] = ""
+    all: Annotated[bool, Option("list those that were put back, too")] = False
+    limit: Annotated[
+        int | None,
+        Meta(ge=1, le=1_000_000),
+        Option("at most so many rows, or lines of a list", "N"),
+    ] = None
+
+    async def execute(self, console: Console) -> Exit:
+        """Do what was asked."""
+        if self.action == "list" and self.step:
+            raise Usage(f"quarantine list takes no {self.step!r}")
+        match self.action:
+            case "list":
+                return await self._list(console)
+            case "show":
+                return await self._show(console)
+            case "redo":
+                return await self._redo(console)
+
+    async def _list(self, console: Console) -> Exit:
+        asked: dict[str, Any] = {"limit": min(self.limit or 100, 1000)}
+        asked |= {} if self.all else {"status": "open"}
+        asked |= {"pipeline": self.pipeline} if self.pipeline else {}
+        async with Way(self).reading() as session:
+            if self.run:
+                asked |= {"run": await resolve_run(session, self.run)}
+            found = await session.query("lineage.quarantines", asked)
+        nothing = "Nothing is set apart." if not self.all else "Nothing was ever set apart."
+        print_list(console, self.form, found, COLUMNS, nothing=nothing)
+        return Exit.DONE
+
+    async def _show(self, console: Console) -> Exit:
+        from runtime.wiring.files import read_rows  # the engine is slow to import
+
+        way, is_table = Way(self), self.form == "table"
+        async with way.reading() as session:
+            one = await self._find(session)
+        limit = self.limit or (_AT_ONCE if is_table else 1_000_000)
+        sql = _TABLE if is_table else ""
+        rows = await to_thread.run_sync(read_rows, kept(way, one), sql, limit)
+        print_rows(console, self.form, rows, one, whole=True)
+        if is_table and not one["settled_by"]:
+            put = f"headwater quarantine redo {one['run']} {one['step']} --with FILE"
+            console.note(f"Write them to a file with -o csv, mend it, then: {put}")
+        return Exit.DONE
+
+    async def _redo(self, console: Console) -> Exit:
+        if not self.with_ and self.revision is None:
+            raise Usage(
+                "quarantine redo needs --with FILE or --revision NUMBER",
+                hint="`headwater quarantine show RUN STEP -o csv` writes a file to mend",
+            )
+        rows = _whole(self.with_) if self.with_ else ""
+        way = Way(self)
+        way_in = way.detached() if self.detach else way.serving(console)
+        async with way_in as serving:
+            one = await self._find(serving.session)
+            payload: dict[str, Any] = {"run": one["run"], "step": one["step"]}
+            payload |= {"rows": rows} if rows else {}
+            payload |= {"revision": self.revision} if self.revision is not None else {}
+            started = await serving.session.command("run.redo", payload)
+            return await go_on(self, console, serving, started)
+
+    async def _find(self, session: Session) -> Document:
+        """The quarantine that is meant."""
+        run, step = self.run, self.step
+        asked: dict[str, Any] = {"limit": 1000}
+        if run:
+            asked |= {"run": await resolve_run(session, run)}
+        else:
+            asked |= {"status": "open"}
+        found = await session.query("lineage.quarantines", asked)
+        items = found["items"]
+        if not run and items:
+            items = [one for one in items if one["run"] == items[0]["run"]]
+        items = [one for one in items if not step or one["step"] == step]
+        if not items:
+            what = f"step {step} of run {run}" if step else f"run {run}" if run else "no run"
+            has = "has set nothing apart" if run else "has rows set apart that nobody put back"
+            raise NotFound(f"{what} {has}", hint="headwater quarantine list --all")
+        if len(items) > 1:
+            steps = ", ".join(sorted(str(one["step"]) for one in items))
+            raise Usage(f"several steps of the run have set rows apart: say which of {steps}")
+        return {**items[0], "position": found["position"]}
+
+
+def _whole(path: str) -> str:
+    """The absolute path of a file. Raises `NotFound`."""
+    if not Path(path).is_file():
+        raise NotFound(f"there is no file {path}")
+    return str(Path(path).resolve())
