@@ -65,7 +65,8 @@ class Texts:
 
     def reject(self, line: int, rule: str, reason: str, text: str) -> None:
         """A record that could not."""
-        shown = text.rstrip("\r\n").encode(errors="backslashreplace").decode()
+        raw = text.rstrip("\r\n").encode(errors="surrogateescape")
+        shown = raw.decode(errors="backslashreplace")
         self._put(line, [None] * self._width, (rule, reason, shown))
 
     def _put(

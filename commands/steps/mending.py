@@ -87,7 +87,11 @@ def _hold(engine: Engine, mended: Mending, read: Mended) -> None:
     )
     for asked, code, said in (
         (f"group by {LINE} having count(*) > 1", "line_twice", "is there more than once"),
-        (f"where {LINE} not in (select {LINE} from {old})", "not_quarantined", "is no line of it"),
+        (
+            f"where {LINE} not in (select {LINE} from {old})",
+            "not_quarantined",
+            "is no line of the quarantine",
+        ),
     ):
         if found := engine.rows(f"select {LINE} from {new} {asked} order by {LINE} limit 1"):
             raise broken(

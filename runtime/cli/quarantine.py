@@ -29,7 +29,8 @@ def _became(item: Mapping[str, Any]) -> str:
 
 COLUMNS = (
     Column(title="run", text=key("run")),
-    Column(title="step", text=lambda item: str(item["dataset"]).removesuffix(".quarantine")),
+    Column(title="pipeline", text=key("pipeline"), gives_way=True),
+    Column(title="step", text=key("step")),
     Column(title="rows", text=lambda item: words.count(item["rows"]), right=True),
     Column(title="of", text=lambda item: words.count(item["rows_in"]), right=True, spare=2),
     Column(title="status", text=_became),

@@ -112,6 +112,10 @@ def _told(console: Console, step: Mapping[str, Any]) -> list[str]:
             hard = check["severity"] == "error"
             mark = console.styled("✗", "red") if hard else console.styled("!", "yellow")
             lines += _marked(console, mark, [f"{step['id']}: {_check(check)}"])
+    if step.get("readmitted"):
+        file = f" from {step['mended']['name']}" if step.get("mended") else ""
+        text = f"{step['id']}: {words.plural(step['readmitted'], 'row')} put back{file}"
+        lines += _marked(console, console.styled("↺", "green"), [text])
     if step.get("ledger") == "unbalanced":
         mark = console.styled("✗", "red")
         lines += _marked(console, mark, [f"{step['id']}: rows do not balance"])
