@@ -3,18 +3,29 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from adapters.engines.blocks import Asked
 from adapters.engines.conditions import Loss
 from adapters.engines.flattening import Unprovable, flattened
+from adapters.engines.hidden import with_hidden
 from adapters.engines.provenance import Weaver, picks_rows
 from adapters.engines.queries import DIALECT, parsed
 from adapters.engines.relations import Carried, Relation
+from adapters.engines.stars import ROWS, Star
 from adapters.engines.vocabulary import volatile_in
 from commands.steps.sql import literal, quoted
-from commands.steps.tally import ColumnsOf, CountedFile, InputCount, QueryCount, RowLoss
+from commands.steps.tally import (
+    MADE,
+    ColumnsOf,
+    CountedFile,
+    InputCount,
+    QueryCount,
+    QuickCount,
+    RowLoss,
+)
 
 _CARRIED = quoted("headwater carried")
 _LOST = "headwater lost"
@@ -47,13 +58,50 @@ def _counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf)
     is_flat = relation.flat is not None
     if not is_flat:
         fixed.append((_CARRIED, relation.carrying))
+    ways = tuple(_input(name, small[name.lower()], relation) for name in inputs)
+    hidden = weaver.star.hidden if weaver.star is not None else {ROWS: "count(*)"}
+    is_made = is_flat and not relation.yields and _is_plain(tree, columns_of(sql))
+    made = with_hidden(sql, hidden) if is_made else ""
+    is_quick = weaver.star is not None and (bool(made) or relation.yields)
     return QueryCount(
         prepare=tuple(f"create temp table {name} as {_text(part)}" for name, part in fixed),
-        results=_results(relation),
+        results=f"select count(*) from {MADE}" if made else _results(relation),
         carried="" if is_flat else _CARRIED,
         is_steady=not picks_rows(tree),
-        inputs=tuple(_input(name, small[name.lower()], relation) for name in inputs),
+        inputs=ways,
+        made=made,
+        hidden=tuple(hidden) if made else (),
+        quick=_quick(weaver.star, ways, small) if weaver.star is not None and is_quick else None,
     )
+
+
+def _is_plain(tree: exp.Query, columns: Mapping[str, str] | None) -> bool:
+    """Whether columns are the same in a table as in a file."""
+    if columns is None or len({name.lower() for name in columns}) < len(tree.named_selects):
+        return False
+    return not any("NULL" in type_ for type_ in columns.values())
+
+
+def _quick(
+    star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedFile]
+) -> QuickCount:
+    names = [star.input, *(one.input for one in star.spokes)]
+    counts = []
+    for way in ways:
+        name = way.name.lower()
+        if name not in names:
+            counts.append(way)
+            continue
+        place = names.index(name)
+        counts.append(
+            replace(
+                way,
+                reached=star.reached(place),
+                filtered=star.filtered(place),
+                lost=star.lost(place, inputs[name].path),
+            )
+        )
+    return QuickCount(unique=star.unique(), inputs=tuple(counts))
 
 
 def _asked(columns_of: ColumnsOf) -> Asked:

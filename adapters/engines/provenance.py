@@ -24,6 +24,7 @@ from adapters.engines.relations import (
     column_of,
     parsed_select,
 )
+from adapters.engines.stars import Star, star_of
 from adapters.engines.unions import branch_of, is_shared, merged, renamed, stacked, stacked_flat
 from adapters.engines.vocabulary import is_aggregate
 from adapters.engines.weaving import carrying_of, flat_of
@@ -39,6 +40,8 @@ class Weaver:
         self._given = 0
         self.fixed: list[tuple[str, exp.Query]] = []
         """Tables to be made first, in order: parts that must be the same wherever they are read."""
+        self.star: Star | None = None
+        """The whole query, where its first input is looked up in others."""
 
     def woven(self, query: exp.Query, *, is_root: bool = False) -> Relation:
         """The query with its rows' origins. Raises `Unprovable`."""
@@ -76,6 +79,8 @@ class Weaver:
         parts = [self._source(block, place) for place in range(len(block.parts))]
         carrying, is_list = carrying_of(block, parts)
         conditions = Conditions(block, self._inputs, self._columns_of)
+        if is_root:
+            self.star = star_of(block, parts, conditions)
         everything = [one for part in parts if part is not None for one in part.carried]
         read = _read(select, self._inputs)
         carried: list[Carried]

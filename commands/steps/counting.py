@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from commands.steps.job import Job
 from commands.steps.ports import Engine, StepBroken
 
-_BEFORE_THE_QUERY = re.compile(r"create or replace temp table \"[^\"]+\" as |describe ")
+_BEFORE_THE_QUERY = re.compile(r"create or replace temp (?:table|view) \"[^\"]+\" as |describe ")
 
 
 @dataclass(frozen=True, slots=True)

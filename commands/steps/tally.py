@@ -5,8 +5,15 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from commands.steps.sql import quoted
+
 ColumnsOf = Callable[[str], Mapping[str, str] | None]
 """Name → type of a query's columns; None where the engine refuses it."""
+
+
+MADE = quoted("headwater made")
+"""Table in which a query's rows stand before they are written, with hidden columns that count; or,
+where it needs none, what was written."""
 
 
 class CountedFile(Struct, frozen=True, kw_only=True):
@@ -47,6 +54,15 @@ class InputCount(Struct, frozen=True, kw_only=True):
     """Whether its rows only decide about others', so that none of them goes into the result."""
 
 
+class QuickCount(Struct, frozen=True, kw_only=True):
+    """How to count without doing the query again, where keys are unique."""
+
+    unique: str
+    """Gives 0 where they are."""
+    inputs: tuple[InputCount, ...]
+    """In the order of `QueryCount.inputs`."""
+
+
 class QueryCount(Struct, frozen=True, kw_only=True):
     """How to count what becomes of the rows of a query's inputs."""
 
@@ -61,6 +77,12 @@ class QueryCount(Struct, frozen=True, kw_only=True):
     is_steady: bool = True
     """Whether the same data always gives the same rows, whatever the order of its ties."""
     inputs: tuple[InputCount, ...] = ()
+    made: str = ""
+    """The query with hidden columns behind its own, to be made as the table `MADE` before its own
+    are written; empty where it is written as it stands."""
+    hidden: tuple[str, ...] = ()
+    """Names of these columns."""
+    quick: QuickCount | None = None
 
 
 class Accountant(Protocol):

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from commands.steps.accounts import Accounts, counted, uncounted
+from commands.steps.accounts import Accounts, counted, planned, uncounted, written
 from commands.steps.job import Job, Made, checked
 from commands.steps.ports import Engine
 from commands.steps.promises import entries_of, hold, warnings_of
@@ -31,13 +31,11 @@ def transform(job: Job, step: Transform) -> Made:
 
 
 def _by_query(job: Job, step: Transform, scratch: str) -> Made:
-    query = job.query
     views = {one.name: one.path for one in job.inputs}
     with job.bench.engines.open(views, (scratch,)) as engine:
-        values = job.values(engine, query)
-        engine.save(engine.settled(query, values), scratch, values)
+        plan = written(job, engine, planned(job, engine), scratch)
         relation = f"read_parquet({literal(scratch)})"
-        accounts = counted(job, engine, relation, step.promises, job.strictness)
+        accounts = counted(job, engine, plan, relation)
         outcome = _finished(job, engine, step.checks, scratch, accounts)
         schemas = {name: engine.columns(f"from {quoted(name)}") for name in views}
     return Made(outcome=outcome, edges=job.edges(schemas))
