@@ -280,7 +280,8 @@ class _Facts:
         before = StepKey(step.run, edge.source)
         for row in (*await self.linked(before, "out"), *await self.linked(before, "same")):
             return key_of(row)
-        return None
+        outer = [key_of(row) for row in inputs if row["namespace"] != NAMESPACE]
+        return outer[0] if len(outer) == 1 else None
 
     async def step(self, step: StepKey) -> Document:
         """The node of a step."""

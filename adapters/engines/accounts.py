@@ -82,9 +82,7 @@ def _is_plain(tree: exp.Query, columns: Mapping[str, str] | None) -> bool:
     return not any("NULL" in type_ for type_ in columns.values())
 
 
-def _quick(
-    star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedFile]
-) -> QuickCount:
+def _quick(star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedFile]) -> QuickCount:
     names = [star.input, *(one.input for one in star.spokes)]
     counts = []
     for way in ways:

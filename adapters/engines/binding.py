@@ -17,6 +17,7 @@ from adapters.engines.functions import function_problems
 from adapters.engines.keeping import unknown_promises
 from adapters.engines.queries import tables_of
 from adapters.engines.rulebinding import sql_problem
+from adapters.engines.rulereading import RuleReading
 from adapters.engines.schemas import StepSchemas
 from adapters.engines.sniffing import sniff
 from adapters.engines.tables import SqlRefused, empty_tables
@@ -91,7 +92,8 @@ class _Binding:
         self._problems += _misplaced(self._files)
         self._contracts = read_contracts(self._spec, self._files, read, self._problems)
         sources = {name: self._source(name, one) for name, one in self._spec.sources.items()}
-        steps = tuple(self._with_inputs(step) for step in self._spec.steps)
+        rules = RuleReading(self._ids, self._problems, self._no_step)
+        steps = tuple(rules.read(self._with_inputs(step)) for step in self._spec.steps)
         spec = replace(self._spec, sources=sources, steps=steps)
         for step in steps:
             self._problems += self._references(step)

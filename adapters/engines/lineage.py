@@ -8,7 +8,17 @@ from sqlglot.errors import SqlglotError
 from adapters.engines.origins import Origins, traced
 from adapters.engines.queries import parsed
 from domain.data.lineage import ColumnEdge
-from domain.pipeline.rules import Cast, Deduplicate, DropNulls, KeepRows, Rename, orderings
+from domain.pipeline.rules import (
+    Cast,
+    Deduplicate,
+    DropNulls,
+    Fill,
+    KeepRows,
+    Map,
+    Rename,
+    Trim,
+    orderings,
+)
 from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, Validate
 
 Schemas = Mapping[str, Mapping[str, str]]
@@ -87,7 +97,7 @@ def _cleaned(step: Clean, columns: Mapping[str, str]) -> dict[str, Origins]:
                 looked_at |= {came_from[name] for name in _columns_in(condition, came_from)}
             case Rename(rename=names):
                 came_from = {names.get(name, name): old for name, old in came_from.items()}
-            case Cast():
+            case Cast() | Trim() | Fill() | Map():
                 pass
     indirect = frozenset((step.input, name) for name in looked_at)
     return {

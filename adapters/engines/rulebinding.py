@@ -3,31 +3,29 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 import duckdb
+from msgspec import Struct
 
 from adapters.engines.duckdb import DuckEngine
-from adapters.engines.tables import EmptyTables, SqlRefused, refused
+from adapters.engines.tables import RUN_TIME, EmptyTables, SqlRefused, refused
 from commands.steps.ports import StepBroken
-from commands.steps.quality import evaluate
-from commands.steps.sql import careful_cast, sql_type
+from commands.steps.quality import Subject, evaluate
+from commands.steps.sql import quoted
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
     AcceptedValues,
-    Cast,
-    CleanRule,
-    CleanRules,
-    Deduplicate,
-    DropNulls,
-    KeepRows,
+    Freshness,
     NotNull,
     Pattern,
     QualityRule,
     QualityRules,
     Range,
-    Rename,
+    References,
     RowCount,
+    Sql,
     Unique,
     key_of,
+    named_by,
     orderings,
 )
 from domain.pipeline.shape import joined
@@ -49,51 +47,45 @@ def ordered_by(order_by: tuple[str, ...], columns: Columns, path: str) -> Iterat
         yield from unknown_columns([one.column], columns, joined(path, place))
 
 
-def cleaned(
-    rules: CleanRules, columns: Columns, engine: EmptyTables, path: str, problems: list[Problem]
-) -> Columns:
-    """The columns that cleaning leaves; what is wrong with a rule is added to `problems`."""
-    for place, rule in enumerate(rules):
-        at = joined(joined(path, place), key_of(rule))
-        found = list(_clean_problems(rule, columns, engine, at))
-        problems += found
-        if not found:
-            columns = _after(rule, columns, engine)
-    return columns
+class StepRows(Struct, frozen=True):
+    """The rows that rules are held against, and those of the other steps that they name."""
+
+    step: str
+    columns: Columns
+    others: Mapping[str, Columns | None] = {}
+    """Step → its columns; None where they show only in a run."""
+
+    def tables(self, rule: QualityRule) -> dict[str, Columns] | None:
+        """Every table that a rule sees; None where one has no columns yet."""
+        found = {self.step: self.columns}
+        for name in named_by(rule):
+            columns = self.columns if name == self.step else self.others.get(name)
+            if columns is None:
+                return None
+            found[name] = columns
+        return found
 
 
 def quality_problems(
-    rules: QualityRules, columns: Columns, engine: EmptyTables, path: str
+    rules: QualityRules, rows: StepRows, engine: EmptyTables, path: str
 ) -> Iterator[Problem]:
     """Rules that cannot be evaluated on these columns."""
     for place, rule in enumerate(rules):
-        at = joined(joined(path, place), key_of(rule))
-        found = list(unknown_columns(_columns_of(rule), columns, at))
-        yield from found or _evaluated(rule, columns, engine, at)
+        at = joined(path, place)
+        tables = rows.tables(rule)
+        if tables is None:
+            continue
+        found = [
+            *unknown_columns(_columns_of(rule), rows.columns, joined(at, key_of(rule))),
+            *_texts(rule, rows, tables, engine, at),
+        ]
+        yield from found or _evaluated(rule, rows.step, tables, engine, joined(at, key_of(rule)))
 
 
-def _clean_problems(
-    rule: CleanRule, columns: Columns, engine: EmptyTables, path: str
-) -> Iterator[Problem]:
-    match rule:
-        case DropNulls(drop_nulls=names):
-            yield from unknown_columns(names, columns, path)
-        case Deduplicate():
-            yield from unknown_columns(rule.deduplicate, columns, path)
-            at = joined(path.rpartition(".")[0], "order_by")
-            yield from ordered_by(rule.order_by, columns, at)
-        case KeepRows(keep_rows=condition):
-            yield from _condition(condition, columns, engine, path)
-        case Cast(cast=types):
-            yield from _casts(types, columns, engine, path)
-        case Rename(rename=names):
-            yield from unknown_columns(names, columns, path)
-            yield from _names_twice(names, columns, path)
-
-
-def _condition(
+def condition_problems(
     condition: str, columns: Columns, engine: EmptyTables, path: str
 ) -> Iterator[Problem]:
+    """A text that is no condition on one row."""
     try:
         type_ = engine.type_of(condition, columns)
     except SqlRefused as error:
@@ -103,43 +95,9 @@ def _condition(
         yield Problem(path=path, message=f"a condition is true or false, this is {type_.lower()}")
 
 
-def _casts(
-    types: Mapping[str, str], columns: Columns, engine: EmptyTables, path: str
-) -> Iterator[Problem]:
-    for name, type_ in types.items():
-        at = joined(path, name)
-        found = list(unknown_columns([name], columns, at))
-        yield from found
-        if found:
-            continue
-        try:
-            engine.type_of(careful_cast(name, columns[name], sql_type(type_)), columns)
-        except SqlRefused as error:
-            yield Problem(path=at, message=error.message)
-
-
-def _names_twice(names: Mapping[str, str], columns: Columns, path: str) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for name in (names.get(one, one) for one in columns):
-        if name.lower() in seen:
-            yield Problem(path=path, message=f"two columns would be called `{name}`")
-        seen.add(name.lower())
-
-
-def _after(rule: CleanRule, columns: Columns, engine: EmptyTables) -> Columns:
-    match rule:
-        case Cast(cast=types):
-            settled = {name: engine.settled_type(sql_type(type_)) for name, type_ in types.items()}
-            return {**columns, **settled}
-        case Rename(rename=names):
-            return {names.get(name, name): type_ for name, type_ in columns.items()}
-        case DropNulls() | Deduplicate() | KeepRows():
-            return columns
-
-
 def _columns_of(rule: QualityRule) -> tuple[str, ...]:
     match rule:
-        case NotNull(not_null=names) | Unique(unique=names):
+        case NotNull(not_null=names) | Unique(unique=names) | References(references=names):
             return names
         case AcceptedValues(accepted_values=by_column):
             return tuple(by_column)
@@ -147,22 +105,75 @@ def _columns_of(rule: QualityRule) -> tuple[str, ...]:
             return tuple(ranges)
         case Pattern(pattern=patterns):
             return tuple(patterns)
-        case RowCount():
+        case Freshness(freshness=ages):
+            return tuple(ages)
+        case RowCount() | Sql():
             return ()
 
 
-def _evaluated(
-    rule: QualityRule, columns: Columns, engine: EmptyTables, path: str
+def _texts(
+    rule: QualityRule, rows: StepRows, tables: dict[str, Columns], engine: EmptyTables, path: str
 ) -> Iterator[Problem]:
-    if isinstance(rule, NotNull | Unique | RowCount):
+    """What is wrong with a rule's conditions and queries, and with the columns it is held to."""
+    if rule.where:
+        yield from condition_problems(rule.where, rows.columns, engine, joined(path, "where"))
+    match rule:
+        case Sql(sql=text) if not rule.is_query:
+            yield from condition_problems(text, rows.columns, engine, joined(path, "sql"))
+        case Sql(sql=text):
+            try:
+                engine.columns_of(text, tables)
+            except SqlRefused as error:
+                yield sql_problem(error, joined(path, "sql"))
+        case References():
+            yield from _found_in(rule, rows.columns, tables[rule.to], path)
+        case Freshness(freshness=ages):
+            for column in ages:
+                type_ = rows.columns.get(column, "DATE")
+                if not type_.startswith(("DATE", "TIMESTAMP")):
+                    at = joined(joined(path, "freshness"), column)
+                    message = f"`{column}` is {type_.lower()}, which tells no age"
+                    hint = "cast it to a date or a timestamp in a step before"
+                    yield Problem(path=at, message=message, hint=hint)
+        case _:
+            pass
+
+
+def _found_in(rule: References, mine: Columns, theirs: Columns, path: str) -> Iterator[Problem]:
+    at = joined(path, "columns" if rule.columns else "references")
+    for column, other in zip(rule.references, rule.found_in, strict=True):
+        if other not in theirs:
+            hint = did_you_mean(other, [*theirs])
+            message = f"`{rule.to}` has no column `{other}`"
+            yield Problem(path=at, message=message, hint=hint)
+        elif column in mine and (mine[column] == "VARCHAR") != (theirs[other] == "VARCHAR"):
+            message = (
+                f"`{column}` is {mine[column].lower()}, and `{rule.to}.{other}` is "
+                f"{theirs[other].lower()}"
+            )
+            yield Problem(path=at, message=message, hint="cast one of them in a step before")
+
+
+def _evaluated(
+    rule: QualityRule, step: str, tables: dict[str, Columns], engine: EmptyTables, path: str
+) -> Iterator[Problem]:
+    if isinstance(rule, NotNull | Unique | RowCount) and not rule.where:
         return
     # The very query that a run will ask, on no rows: what it refuses here it would refuse then.
     try:
-        connection = engine.with_tables({"rows_of_step": columns})
+        connection = engine.with_tables(tables)
         if isinstance(rule, Pattern):
             for pattern in rule.pattern.values():
                 connection.execute("select regexp_full_match('', $1)", [pattern])
-        evaluate(DuckEngine(connection), '"rows_of_step"', QualityRules((rule,)))
+        subject = Subject(
+            name=step,
+            relation=quoted(step),
+            columns=tables[step],
+            others={name: quoted(name) for name in tables},
+            params=engine.values_of,
+            run_time=RUN_TIME,
+        )
+        evaluate(DuckEngine(connection), subject, QualityRules((rule,)))
     except StepBroken as error:
         yield Problem(path=path, message=error.message, hint=error.hint)
     except duckdb.Error as error:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from adapters.engines.cleanbinding import cleaned
 from adapters.engines.contractbinding import Contracts, contract_problems
 from adapters.engines.keeping import keeps_problems, unproven
 from adapters.engines.rulebinding import (
     Columns,
-    cleaned,
+    StepRows,
     ordered_by,
     quality_problems,
     sql_problem,
@@ -14,6 +15,7 @@ from adapters.engines.rulebinding import (
 from adapters.engines.tables import EmptyTables, SqlRefused, empty_tables
 from commands.steps.sql import sql_type
 from domain.pipeline.problems import Problem
+from domain.pipeline.rules import QualityRules
 from domain.pipeline.shape import joined
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Check, Clean, Ingest, Step, Store, Transform, Validate, inputs_of
@@ -51,8 +53,7 @@ class StepSchemas:
         columns = self._columns(step)
         base = joined("steps", step.id)
         if columns is not None:
-            at = joined(base, "checks")
-            self._problems += quality_problems(step.checks, columns, self._engine, at)
+            self._ruled(step, step.checks, columns, joined(base, "checks"))
         elif step.checks and len(self._problems) == before:
             self._unchecked(step, "its checks")
         self._known[step.id] = columns
@@ -81,8 +82,7 @@ class StepSchemas:
                 at = joined(base, "rules")
                 return cleaned(rules, inputs[source], self._engine, at, self._problems)
             case Check(input=source, rules=rules):
-                at = joined(base, "rules")
-                self._problems += quality_problems(rules, inputs[source], self._engine, at)
+                self._ruled(step, rules, inputs[source], joined(base, "rules"))
                 return inputs[source]
             case Validate(input=source, contract=named):
                 contract = self.contracts.get(named)
@@ -96,6 +96,12 @@ class StepSchemas:
                 return inputs[source]
             case Ingest():
                 return None
+
+    def _ruled(self, step: Step, rules: QualityRules, columns: Columns, at: str) -> None:
+        rows = StepRows(step.id, columns, self._known)
+        self._problems += quality_problems(rules, rows, self._engine, at)
+        if any(rows.tables(rule) is None for rule in rules):
+            self._unchecked(step, "its checks")
 
     def _query(self, step: Transform, inputs: dict[str, Columns], base: str) -> Columns | None:
         key = "sql" if step.sql else "sql_file"

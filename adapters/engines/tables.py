@@ -30,7 +30,8 @@ _SAMPLES: dict[ParamType, SqlValue] = {
     "date": date(2000, 1, 1),
     "timestamp": datetime(2000, 1, 1),  # noqa: DTZ001 # a timestamp param has no zone of its own
 }
-_RUN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+RUN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+"""What `$run_time` stands for while nothing runs."""
 
 
 class SqlRefused(Malformed):
@@ -59,6 +60,10 @@ class EmptyTables:
             if name.lower() in [one.lower() for one in names[:place]]:
                 raise SqlRefused(f"two columns are called `{name}`", hint="name one with `as`")
         return {str(row[0]): _stored(str(row[1])) for row in rows}
+
+    def values_of(self, sql: str) -> dict[str, SqlValue]:
+        """Sample values of the params that a query asks for. Raises `SqlRefused`."""
+        return self._values(sql)
 
     def check_syntax(self, sql: str) -> None:
         """Raise `SqlRefused` for what is no single query."""
@@ -114,7 +119,7 @@ class EmptyTables:
 
     def _value(self, name: str) -> SqlValue:
         if name == "run_time":
-            return _RUN_TIME
+            return RUN_TIME
         if name in ("partition_start", "partition_end"):
             raise SqlRefused(f"`${name}` is not there yet", hint="a later version brings it")
         if name not in self._params:

@@ -15,7 +15,7 @@ from domain.data.dataset import DatasetVersion
 from domain.pipeline.cases import Case, Cell, Rows, to_be_run
 from domain.pipeline.params import resolve
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Step, inputs_of
+from domain.pipeline.steps import Step, needs_of
 from domain.run.commands import Failed
 from domain.run.events import StepError
 
@@ -99,7 +99,6 @@ def _tried(trial: Trial, case: Case) -> Verdict:
 
 
 def _work(trial: Trial, case: Case, step: Step, made: Mapping[str, DatasetVersion]) -> StepWork:
-    sources = dict.fromkeys(inputs_of(step).values())
     return StepWork(
         run=_NOBODY,
         step=step.id,
@@ -111,7 +110,7 @@ def _work(trial: Trial, case: Case, step: Step, made: Mapping[str, DatasetVersio
         root=trial.root,
         params=resolve(trial.spec.params, case.params),
         run_time=RUN_TIME,
-        inputs=tuple(StepInput(step=one, version=made[one]) for one in sources),
+        inputs=tuple(StepInput(step=one, version=made[one]) for one in needs_of(step)),
     )
 
 

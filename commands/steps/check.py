@@ -13,7 +13,7 @@ def check(job: Job, step: Check) -> Made:
     """Hold the input against the rules. The output is the input's own dataset version."""
     source = job.only_input()
     name = quoted(source.name)
-    with job.bench.engines.open({source.name: source.path}) as engine:
+    with job.bench.engines.open({source.name: source.path}, job.rule_files) as engine:
         schema = engine.columns(f"from {name}")
         counted = StepOutcome(
             inputs=(account(source, reached=None, filtered=None, proven=False),),

@@ -8,23 +8,27 @@ which each row carries the number of the rule that removed it; one more scan wri
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from commands.steps.job import Job, Made, account, checked
+from commands.steps.layers import BY, ROW, Layers, changed
 from commands.steps.ports import Engine, broken
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
-from commands.steps.sql import careful_cast, listed, literal, misfit, quoted, sql_type
+from commands.steps.sql import careful_cast, listed, literal, quoted, sql_type
 from domain.data.quality import Effect, RuleCount
 from domain.pipeline.rules import (
     Cast,
     CleanRule,
     Deduplicate,
     DropNulls,
+    Fill,
     KeepRows,
+    Map,
     Ordering,
     Rename,
+    Trim,
     describe,
     orderings,
 )
@@ -32,96 +36,17 @@ from domain.pipeline.steps import Clean
 from domain.run.events import StepOutcome
 from domain.run.ledger import status_of
 
-_ROW = "file_row_number"
-_BY = quoted("headwater removed by")
-
-
-@dataclass
-class Layers:
-    """The query so far, twice: as it is written, and with each row's fate beside it for counting.
-
-    Rows that were removed stay in the counting form, marked with the number of their rule.
-    """
-
-    columns: dict[str, str]
-    written: str
-    counting: str
-    lost: dict[int, str] = field(default_factory=dict)
-    """Rule number → column that is true where a cast could not be made."""
-    reasons: dict[int, str] = field(default_factory=dict)
-    """Rule number → column that says why a row is set apart; null where it is not."""
-    is_shuffled: bool = False
-    """Whether the written form may have lost the order of the input: a join keeps none."""
-
-    def keep(self, number: int, right: str) -> None:
-        """Rows for which `right` is not true go, and are counted for rule `number`."""
-        self.written = f"from ({self.written}) where {right}"
-        self._mark(number, f"({right}) is not true")
-
-    def remove_losers(self, number: int, losers: str) -> None:
-        """Rows listed in the table `losers` go."""
-        row = quoted(_ROW)
-        self.written = f"from ({self.written}) anti join {losers} using ({row})"
-        self.is_shuffled = True
-        self._mark(number, f"{row} in (select {row} from {losers})")
-
-    def cast(self, number: int, types: Mapping[str, str]) -> None:
-        """Columns get other types; what cannot be said in them is null."""
-        made = {name: careful_cast(name, self.columns[name], want) for name, want in types.items()}
-        lost = " or ".join(
-            f"({quoted(name)} is not null and {expression} is null)"
-            for name, expression in made.items()
-        )
-        shown = ", ".join(
-            f"{made[name]} as {quoted(name)}" if name in made else quoted(name)
-            for name in self.columns
-        )
-        self.lost[number] = quoted(f"headwater lost {number}")
-        self._select(shown, f"{lost} as {self.lost[number]}")
-        self.columns.update(types)
-
-    def set_apart(self, number: int, types: Mapping[str, str], says: Mapping[str, str]) -> None:
-        """Rows with a value that cannot be said in its new type go to quarantine."""
-        wrong = {
-            name: f"{quoted(name)} is not null and "
-            f"{careful_cast(name, self.columns[name], want)} is null"
-            for name, want in types.items()
-        }
-        self.reasons[number] = quoted(f"headwater reason {number}")
-        told = f"{misfit(wrong, says)} as {self.reasons[number]}"
-        self.written = f"from ({self.written}) where not ({' or '.join(wrong.values())})"
-        self.counting = f"select *, {told} from ({self.counting})"
-        self._mark(number, f"{self.reasons[number]} is not null")
-
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Columns get other names."""
-        shown = ", ".join(
-            f"{quoted(name)} as {quoted(names.get(name, name))}" for name in self.columns
-        )
-        self._select(shown)
-        self.columns = {names.get(name, name): type_ for name, type_ in self.columns.items()}
-
-    def _mark(self, number: int, wrong: str) -> None:
-        # A removed row is not looked at again: what comes later may fail on it.
-        mark = f"case when {_BY} <> 0 then {_BY} when {wrong} then {number} else 0 end as {_BY}"
-        self.counting = f"select * replace ({mark}) from ({self.counting})"
-
-    def _select(self, shown: str, more: str = "") -> None:
-        carried = [quoted(_ROW), _BY, *self.reasons.values(), *self.lost.values()]
-        if more:
-            carried[-1] = more
-        self.written = f"select {shown}, {quoted(_ROW)} from ({self.written})"
-        self.counting = f"select {shown}, {', '.join(carried)} from ({self.counting})"
-
 
 def clean(job: Job, step: Clean) -> Made:
     """Write what the rules leave of the input, and count what each of them did."""
     source, artifacts = job.only_input(), job.bench.artifacts
     scratch, rejects = artifacts.scratch(), artifacts.scratch()
-    with job.bench.engines.open({source.name: source.path}, (scratch, rejects)) as engine:
+    with job.bench.engines.open(
+        {source.name: source.path}, (scratch, rejects, *job.rule_files)
+    ) as engine:
         schema = engine.columns(f"from {quoted(source.name)}")
         scan = f"from read_parquet({literal(source.path)}, file_row_number = true)"
-        layers = Layers(dict(schema), scan, f"select *, 0 as {_BY} {scan}")
+        layers = Layers(dict(schema), scan, f"select *, 0 as {BY} {scan}")
         deduplicated = {
             number: _apply(job, engine, layers, number, rule)
             for number, rule in enumerate(step.rules, start=1)
@@ -130,7 +55,7 @@ def clean(job: Job, step: Clean) -> Made:
         try:
             final = f"select {listed(list(layers.columns))} from ({layers.written})"
             if layers.is_shuffled:
-                final += f" order by {quoted(_ROW)}"
+                final += f" order by {ROW}"
             engine.save(final, scratch, job.values(engine, final))
             removed = sum(one.rows for one in counts if one.effect == "removed")
             rejected = sum(one.rows for one in counts if one.effect == "quarantined")
@@ -179,13 +104,15 @@ def _apply(job: Job, engine: Engine, layers: Layers, number: int, rule: CleanRul
             layers.cast(number, wanted)
         case Rename(rename=names):
             layers.rename(names)
+        case Trim() | Fill() | Map():
+            layers.change(number, changed(rule, layers.columns))
         case Deduplicate():
             return _deduplicate(job, engine, layers, number, rule)
     return None
 
 
 def _deduplicate(job: Job, engine: Engine, layers: Layers, number: int, rule: Deduplicate) -> int:
-    keys, row = listed(rule.deduplicate), quoted(_ROW)
+    keys, row = listed(rule.deduplicate), ROW
     order = ", ".join(
         [
             *(_order(one, rule.keep) for one in orderings(rule.order_by)),
@@ -221,7 +148,7 @@ def _refuse_lost(
     for name, want in types.items():
         cast = careful_cast(name, before.columns[name], want)
         query = f"""
-            select count(*), arg_min(cast({quoted(name)} as varchar), {quoted(_ROW)})
+            select count(*), arg_min(cast({quoted(name)} as varchar), {ROW})
             from ({before.written}) where {quoted(name)} is not null and {cast} is null
         """
         count, first = engine.rows(query, job.values(engine, query))[0]
@@ -239,12 +166,15 @@ def _counts(
 ) -> tuple[RuleCount, ...]:
     wanted: dict[int, str] = {}
     for number, rule in enumerate(step.rules, start=1):
+        alive = f"({BY} = 0 or {BY} > {number})"
         match rule:
             case DropNulls() | KeepRows() | Cast(on_error="quarantine"):
-                wanted[number] = f"count(*) filter (where {_BY} = {number})"
+                wanted[number] = f"count(*) filter (where {BY} = {number})"
             case Cast(on_error="null"):
-                alive = f"({_BY} = 0 or {_BY} > {number})"
                 wanted[number] = f"count(*) filter (where {alive} and {layers.lost[number]})"
+            case Trim() | Fill() | Map():
+                wanted[number] = f"count(*) filter (where {alive} and {layers.changed[number]} > 0)"
+                wanted[-number] = f"sum({layers.changed[number]}) filter (where {alive})::bigint"
             case Cast() | Rename() | Deduplicate():
                 pass
     found: dict[int, int] = {}
@@ -257,6 +187,7 @@ def _counts(
             rule=rule.name or describe(rule),
             rows=deduplicated[number] or found.get(number, 0),
             effect=_effect(rule),
+            cells=found.get(-number, UNSET),
         )
         for number, rule in enumerate(step.rules, start=1)
     )
@@ -265,19 +196,19 @@ def _counts(
 def _effect(rule: CleanRule) -> Effect:
     if isinstance(rule, Cast) and rule.on_error == "quarantine":
         return "quarantined"
-    return "changed" if isinstance(rule, Cast | Rename) else "removed"
+    return "removed" if isinstance(rule, DropNulls | Deduplicate | KeepRows) else "changed"
 
 
 def _set_apart(job: Job, engine: Engine, layers: Layers, step: Clean, target: str) -> None:
     """Write the rows that a rule sends to quarantine as they came in, not as rules left them."""
-    source, row = job.only_input(), quoted(_ROW)
+    source, row = job.only_input(), ROW
     names = {number: rule.name or describe(rule) for number, rule in enumerate(step.rules, start=1)}
     rules = " ".join(f"when {number} then {literal(names[number])}" for number in layers.reasons)
     reason = f"coalesce({', '.join(layers.reasons.values())})"
-    kept = f"{_BY} in ({', '.join(map(str, layers.reasons))})"
+    kept = f"{BY} in ({', '.join(map(str, layers.reasons))})"
     query = f"""
         create temp table set_apart as
-        select {row}, case {_BY} {rules} end as {RULE}, {reason} as {REASON}
+        select {row}, case {BY} {rules} end as {RULE}, {reason} as {REASON}
         from ({layers.counting}) where {kept}
     """
     engine.rows(query, job.values(engine, f"from ({layers.counting})"))

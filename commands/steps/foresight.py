@@ -18,7 +18,7 @@ from commands.steps.ports import Kept, StepBroken, StepWork, Workbench
 from commands.steps.reuse import unsteady
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Ingest, Step, Store, inputs_of, kind_of
+from domain.pipeline.steps import Ingest, Step, Store, inputs_of, kind_of, lookups_of, needs_of
 
 Verdict = Literal["run", "reuse", "unchanged", "depends"]
 
@@ -55,7 +55,7 @@ def foresee(prospect: Prospect, bench: Workbench) -> list[Foreseen]:
     told = []
     for id_ in prospect.order:
         step = prospect.spec.step(id_)
-        unknown = [one for one in dict.fromkeys(inputs_of(step).values()) if one not in known]
+        unknown = [one for one in needs_of(step) if one not in known]
         seen, kept = _look(_job(prospect, step, known, bench), prospect, unknown)
         told.append(seen)
         if kept is not None and kept.outcome.output is not None:
@@ -71,9 +71,20 @@ def _job(
         for name, source in inputs_of(step).items()
         if source in known
     )
+    lookups = tuple(
+        JobInput(name=name, version=known[name], path="")
+        for name in lookups_of(step)
+        if name in known
+    )
     work = replace(prospect.work, step=step.id)
     return Job(
-        work=work, spec=prospect.spec, step=step, files=prospect.files, bench=bench, inputs=inputs
+        work=work,
+        spec=prospect.spec,
+        step=step,
+        files=prospect.files,
+        bench=bench,
+        inputs=inputs,
+        lookups=lookups,
     )
 
 

@@ -72,5 +72,5 @@ def _checked(
 ) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
     if not step.checks:
         return (), ()
-    with job.bench.engines.open({}, (scratch,)) as engine:
+    with job.bench.engines.open({}, (scratch, *job.rule_files)) as engine:
         return checked(job, engine, f"read_parquet({literal(scratch)})", step.checks, counted)

@@ -16,7 +16,8 @@ from commands.steps.ports import (
     Written,
     broken,
 )
-from commands.steps.quality import evaluate
+from commands.steps.quality import Subject, evaluate
+from commands.steps.sql import literal
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.promise import Strictness
@@ -25,7 +26,7 @@ from domain.errors import Defect
 from domain.pipeline.params import fill
 from domain.pipeline.rules import QualityRules
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Step, Transform, inputs_of, kind_of
+from domain.pipeline.steps import Step, Transform, inputs_of, kind_of, lookups_of, named_by_rules
 from domain.run.events import ParamValue, StepError, StepOutcome
 from domain.run.ledger import InputLedger
 
@@ -59,6 +60,8 @@ class Job:
     files: Mapping[str, str]
     bench: Workbench
     inputs: tuple[JobInput, ...] = field(default=())
+    lookups: tuple[JobInput, ...] = field(default=())
+    """Steps that only rules look at, by their ids."""
 
     @property
     def dataset(self) -> str:
@@ -110,7 +113,10 @@ class Job:
             code=code_hash(self.files) if _is_python(self.step) else "",
             engine=self._engine_version(),
             timezone=self.bench.timezone,
-            inputs={one.name: one.version.fingerprint for one in self.inputs},
+            inputs={
+                **{one.name: one.version.fingerprint for one in self.inputs},
+                **{f"checks {one.name}": one.version.fingerprint for one in self.lookups},
+            },
             outside=[*((outside.name, outside.fingerprint) if outside else ()), *more],
         )
         return key_of(identity)
@@ -119,6 +125,31 @@ class Job:
     def uses_run_time(self) -> bool:
         """Whether the moment at which the run began is among its params."""
         return "run_time" in self._params_used(definition_of(self.step, self.spec, self.files))
+
+    @property
+    def rule_rows(self) -> dict[str, str]:
+        """Other steps that rules name → the file of their rows."""
+        names = inputs_of(self.step)
+        known = {names[one.name]: one.path for one in self.inputs}
+        known |= {one.name: one.path for one in self.lookups}
+        return {step: known[step] for step in named_by_rules(self.step)}
+
+    @property
+    def rule_files(self) -> tuple[str, ...]:
+        """These files."""
+        return tuple(self.rule_rows.values())
+
+    def looked_at(self) -> tuple[InputLedger, ...]:
+        """Ledger entries of the steps that only rules look at."""
+        return tuple(
+            InputLedger(
+                dataset=one.version.dataset,
+                fingerprint=one.version.fingerprint,
+                rows_in=one.version.rows,
+                looked_at=True,
+            )
+            for one in self.lookups
+        )
 
     def output(self, written: Written, part: str = "") -> DatasetVersion:
         """The dataset version that a written file is; `part` names one beside the output."""
@@ -172,11 +203,20 @@ class Job:
 
 def inputs_for(work: StepWork, step: Step, bench: Workbench) -> tuple[JobInput, ...]:
     """The step's inputs in the order in which it names them, each held against its file."""
+    return _found(work, inputs_of(step), bench)
+
+
+def lookups_for(work: StepWork, step: Step, bench: Workbench) -> tuple[JobInput, ...]:
+    """The steps that only its rules look at, each held against its file."""
+    return _found(work, {name: name for name in lookups_of(step)}, bench)
+
+
+def _found(work: StepWork, wanted: Mapping[str, str], bench: Workbench) -> tuple[JobInput, ...]:
     versions = {one.step: one.version for one in work.inputs}
     found = []
-    for name, source in inputs_of(step).items():
+    for name, source in wanted.items():
         if source not in versions:
-            raise Defect(f"step {step.id} was claimed without its input {source}")
+            raise Defect(f"step {work.step} was claimed without its input {source}")
         version = versions[source]
         found.append(JobInput(name=name, version=version, path=bench.artifacts.path_of(version)))
     return tuple(found)
@@ -213,7 +253,15 @@ def checked(
     """
     if not rules:
         return (), ()
-    results = evaluate(engine, relation, rules)
+    subject = Subject(
+        name=job.step.id,
+        relation=relation,
+        columns=engine.columns(f"from {relation}"),
+        others={step: f"read_parquet({literal(path)})" for step, path in job.rule_rows.items()},
+        params=lambda query: job.values(engine, query),
+        run_time=job.work.run_time,
+    )
+    results = evaluate(engine, subject, rules)
     failed = [one for one in results if not one.passed]
     errors = [one for one in failed if one.severity == "error"]
     warnings = tuple(f"check {said(one)}" for one in failed if one.severity == "warn")
@@ -233,6 +281,11 @@ def checked(
 def said(result: CheckResult) -> str:
     """A check that failed, in words."""
     found = result.observed or f"{result.failing_rows} rows break it"
+    if result.tolerance:
+        found = (
+            f"{result.failing_rows} of {result.checked_rows} rows break it, "
+            f"more than {result.tolerance}"
+        )
     name = result.name if result.name == result.rule else f"{result.name} ({result.rule})"
     return f"{name}: {found}"
 

@@ -112,7 +112,13 @@ def _again(job: Job, redo: Redo, mended: Mending, make: Callable[[Job], Made]) -
 
 def _with_input(job: Job, one: JobInput) -> Job:
     return Job(
-        work=job.work, spec=job.spec, step=job.step, files=job.files, bench=job.bench, inputs=(one,)
+        work=job.work,
+        spec=job.spec,
+        step=job.step,
+        files=job.files,
+        bench=job.bench,
+        inputs=(one,),
+        lookups=job.lookups,
     )
 
 

@@ -62,6 +62,11 @@ def is_temporal(engine_type: str) -> bool:
     return engine_type.startswith(_TEMPORAL)
 
 
+def is_integer(engine_type: str) -> bool:
+    """Whether the engine's type is of whole numbers."""
+    return engine_type in _INTEGERS
+
+
 def careful_cast(column: str, have: str, want: str) -> str:
     """`column` as the type `want`, null where that cannot be said without losing a fraction.
 

@@ -45,7 +45,7 @@ def store(job: Job, step: Store) -> Made:
         if kept is not None and there is not None:
             return Made(outcome=_left(kept.outcome, job, there), edges=kept.edges)
         views = {source.name: source.path}
-        with job.bench.engines.open(views, (draft.path,)) as engine:
+        with job.bench.engines.open(views, (draft.path, *job.rule_files)) as engine:
             counted = StepOutcome(rows_in=source.version.rows)
             results = checked(job, engine, quoted(source.name), step.checks, counted)
             schema = engine.columns(f"from {quoted(source.name)}")

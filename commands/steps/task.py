@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from commands.steps.check import check
 from commands.steps.clean import clean
 from commands.steps.ingest import ingest
-from commands.steps.job import Job, Made, inputs_for
+from commands.steps.job import Job, Made, inputs_for, lookups_for
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
 from commands.steps.redo import origins, redone
 from commands.steps.reuse import done_before
@@ -32,12 +32,20 @@ def carry_out(
     started = bench.stopwatch()
     try:
         step = spec.step(work.step)
-        inputs = inputs_for(work, step, bench)
-        job = Job(work=work, spec=spec, step=step, files=files, bench=bench, inputs=inputs)
+        job = Job(
+            work=work,
+            spec=spec,
+            step=step,
+            files=files,
+            bench=bench,
+            inputs=inputs_for(work, step, bench),
+            lookups=lookups_for(work, step, bench),
+        )
         if work.redo is None and (done := _done_before(job)):
             return done
         made = _balanced(redone(job, work.redo) if work.redo else _make(job))
-        outcome = replace(made.outcome, seconds=bench.stopwatch() - started)
+        inputs = (*made.outcome.inputs, *job.looked_at())
+        outcome = replace(made.outcome, inputs=inputs, seconds=bench.stopwatch() - started)
         return _kept(job, replace(outcome, key=_key(job, made)), made)
     except StepBroken as stopped:
         counted = stopped.outcome

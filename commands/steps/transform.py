@@ -32,7 +32,7 @@ def transform(job: Job, step: Transform) -> Made:
 
 def _by_query(job: Job, step: Transform, scratch: str) -> Made:
     views = {one.name: one.path for one in job.inputs}
-    with job.bench.engines.open(views, (scratch,)) as engine:
+    with job.bench.engines.open(views, (scratch, *job.rule_files)) as engine:
         plan = written(job, engine, planned(job, engine), scratch)
         relation = f"read_parquet({literal(scratch)})"
         accounts = counted(job, engine, plan, relation)
@@ -47,7 +47,7 @@ def _by_function(job: Job, step: Transform, scratch: str) -> Made:
     accounts = uncounted(job.inputs, _BY_PYTHON)
     if not step.checks:
         return Made(outcome=_finished(job, None, step.checks, scratch, accounts))
-    with job.bench.engines.open({}, (scratch,)) as engine:
+    with job.bench.engines.open({}, (scratch, *job.rule_files)) as engine:
         return Made(outcome=_finished(job, engine, step.checks, scratch, accounts))
 
 

@@ -21,7 +21,7 @@ def validate(job: Job, step: Validate) -> Made:
     """Hold the input against the contract. The output is the input's own dataset version, unless
     rows of it are set apart."""
     source, contract = job.only_input(), contract_of(job, step)
-    with job.bench.engines.open(_views(source, contract, source.path)) as engine:
+    with job.bench.engines.open(_views(source, contract, source.path), job.rule_files) as engine:
         columns = engine.columns(f"from {quoted(source.name)}")
         _hold_columns(contract, columns, f"steps.{step.id}")
         relation = _relation(source.path, columns)
@@ -72,7 +72,7 @@ def _sifted(job: Job, contract: Contract, relation: Relation, verdicts: Sequence
     rows = [one for one in verdicts if is_row_term(one)]
     try:
         counted = sift(job, relation, broken_rows(verdicts), (scratch, rejects))
-        with job.bench.engines.open(_views(source, contract, scratch)) as engine:
+        with job.bench.engines.open(_views(source, contract, scratch), job.rule_files) as engine:
             left = _relation(scratch, relation.columns)
             after = judged(engine, contract, left)
             whole = [one for one in after if not is_row_term(one)]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 Severity = Literal["error", "warn"]
 Effect = Literal["removed", "changed", "quarantined"]
@@ -16,8 +16,12 @@ class CheckResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rule's kind and its arguments in one line, such as `not_null(airline)`."""
     severity: Severity = "error"
     passed: bool
+    checked_rows: int | None = None
+    """Rows that the rule is about; null where that was not recorded yet."""
     failing_rows: int | None = None
     """Rows that break the rule; null where rows are not what it counts."""
+    tolerance: str = ""
+    """How many of the checked rows may break it, such as `0.1%` or `5 rows`; none where empty."""
     null_rows: int | None = None
     """Rows that passed only because their value is missing."""
     observed: str = ""
@@ -31,3 +35,5 @@ class RuleCount(Struct, frozen=True, kw_only=True):
     rows: int
     """Rows that it removed or set apart, or changed where it does neither."""
     effect: Effect = "removed"
+    cells: int | UnsetType = UNSET
+    """Values that it changed in these rows; left out where they are not counted one by one."""

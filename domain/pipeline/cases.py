@@ -7,7 +7,7 @@ from msgspec import Struct
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
 from domain.pipeline.shape import joined
-from domain.pipeline.steps import Ingest, Step, Store, inputs_of
+from domain.pipeline.steps import Ingest, Step, Store, needs_of
 from domain.run.events import ParamValue
 
 cases_max = 500
@@ -82,5 +82,5 @@ def to_be_run(case: Case, steps: Sequence[Step]) -> tuple[Step, ...]:
         if isinstance(by_id[id_], Ingest):
             raise KeyError(id_)
         needed.add(id_)
-        waiting += inputs_of(by_id[id_]).values()
+        waiting += needs_of(by_id[id_])
     return tuple(step for step in steps if step.id in needed)

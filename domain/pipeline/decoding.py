@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from domain.pipeline.demands import rule_demands, source_demands, step_demands
+from domain.pipeline.demands import source_demands, step_demands
 from domain.pipeline.later import later
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
+from domain.pipeline.ruledemands import rule_demands
 from domain.pipeline.rules import (
     CLEAN_RULES,
     QUALITY_RULES,
@@ -32,8 +33,27 @@ STEPS: dict[str, type[Step]] = {
     "check": Check,
     "store": Store,
 }
-RULE_WORDS = frozenset(("name", "severity", "keep", "order_by", "on_error"))
+_words = "name severity where tolerance keep order_by on_error others to columns inputs"
+RULE_WORDS = frozenset(_words.split())
 """Keys of a rule that are no rule themselves."""
+
+ELSEWHERE = {
+    "relationships": "references",
+    "relationship": "references",
+    "foreign_key": "references",
+    "expression_is_true": "sql",
+    "expression": "sql",
+    "query": "sql",
+    "accepted_range": "range",
+    "between": "range",
+    "regex": "pattern",
+    "in_set": "accepted_values",
+    "replace": "map",
+    "strip": "trim",
+    "fillna": "fill",
+    "coalesce": "fill",
+}
+"""What other tools call a rule → its name here."""
 
 Problems = list[Problem]
 T = TypeVar("T", bound=Source | Step | CleanRule | QualityRule)
@@ -116,6 +136,8 @@ def _rule_kind(
         return None
     word = others[0]
     message, hint = later("rules", word) or (f"there is no rule `{word}` here", "")
+    if (ours := ELSEWHERE.get(word)) in kinds:
+        hint = f"write `{ours}`"
     if word in QUALITY_RULES or word in CLEAN_RULES:
         hint = "cleaning rules stand in a step of `kind: clean`, the others in `checks`"
     problems.append(

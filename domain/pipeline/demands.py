@@ -1,29 +1,15 @@
 """What a part of the file must keep beyond the types of its keys."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from domain.limits import attempts_max
 from domain.pipeline.contracts import place_of
-from domain.pipeline.limits import Limits, percent
+from domain.pipeline.limits import Limits, share_demands
 from domain.pipeline.names import did_you_mean, name_problem
 from domain.pipeline.params import Param
 from domain.pipeline.problems import Problem
-from domain.pipeline.rules import (
-    AcceptedValues,
-    Cast,
-    CleanRule,
-    Deduplicate,
-    DropNulls,
-    KeepRows,
-    NotNull,
-    Pattern,
-    QualityRule,
-    Range,
-    Rename,
-    RowCount,
-    Unique,
-)
+from domain.pipeline.ruledemands import column_demands
 from domain.pipeline.shape import joined
 from domain.pipeline.sources import CsvSource, Source
 from domain.pipeline.steps import Check, Clean, Ingest, Retry, Step, Store, Transform, Validate
@@ -69,16 +55,7 @@ def bound_demands(
 
 def limit_demands(limits: Limits, path: str) -> Iterator[Problem]:
     """A share or a number of rows."""
-    most = limits.max_quarantined
-    share = percent(most) if isinstance(most, str) else None
-    if isinstance(most, str) and (share is None or share > 100):
-        message = f"{most!r} is no share from 0% to 100%"
-    elif isinstance(most, int) and most < 0:
-        message = "a number of rows is never below 0"
-    else:
-        return
-    hint = "write a share such as 5%, or a number of rows"
-    yield Problem(path=joined(path, "max_quarantined"), message=message, hint=hint)
+    yield from share_demands(limits.max_quarantined, joined(path, "max_quarantined"))
 
 
 def source_demands(source: Source, path: str) -> Iterator[Problem]:
@@ -123,7 +100,7 @@ def step_demands(step: Step, path: str) -> Iterator[Problem]:
             if not step.rules:
                 yield Problem(path=joined(path, "rules"), message="no rule at all")
         case Store():
-            yield from _columns(step.order_by, joined(path, "order_by"), empty=True)
+            yield from column_demands(step.order_by, joined(path, "order_by"), empty=True)
             if step.slice and step.mode != "append":
                 hint = "write `mode: append` for a folder with a part for each slice"
                 message = f"there are no slices with `mode: {step.mode}`"
@@ -176,87 +153,3 @@ def _transform(step: Transform, path: str) -> Iterator[Problem]:
     for alias in step.aliases:
         if step.aliases[alias] != alias:
             yield from name_demands(alias, joined(joined(path, "inputs"), alias))
-
-
-def rule_demands(rule: CleanRule | QualityRule, path: str) -> Iterator[Problem]:
-    """Columns where columns belong, and arguments that make sense."""
-    match rule:
-        case DropNulls(drop_nulls=columns):
-            yield from _columns(columns, joined(path, "drop_nulls"))
-        case Deduplicate():
-            yield from _columns(rule.deduplicate, joined(path, "deduplicate"))
-            yield from _columns(rule.order_by, joined(path, "order_by"), empty=True)
-        case NotNull(not_null=columns):
-            yield from _columns(columns, joined(path, "not_null"))
-        case Unique(unique=columns):
-            yield from _columns(columns, joined(path, "unique"))
-        case KeepRows():
-            if not rule.keep_rows.strip():
-                yield Problem(path=joined(path, "keep_rows"), message="an empty condition")
-        case Cast(cast=types):
-            yield from _columns(types, joined(path, "cast"))
-        case Rename(rename=names):
-            yield from _columns(names, joined(path, "rename"))
-            yield from _columns(tuple(names.values()), joined(path, "rename"))
-        case AcceptedValues(accepted_values=lists):
-            yield from _accepted(lists, joined(path, "accepted_values"))
-        case Range(range=ranges):
-            yield from _ranges(ranges, joined(path, "range"))
-        case Pattern(pattern=patterns):
-            yield from _patterns(patterns, joined(path, "pattern"))
-        case RowCount():
-            yield from _row_count(rule, joined(path, "row_count"))
-
-
-def _columns(columns: Iterable[str], path: str, *, empty: bool = False) -> Iterator[Problem]:
-    seen = set[str]()
-    for column in columns:
-        if not column.strip():
-            yield Problem(path=path, message="an empty name of a column")
-        if column.lower() in seen:
-            yield Problem(path=path, message=f"column {column!r} is there twice")
-        seen.add(column.lower())
-    if not seen and not empty:
-        yield Problem(path=path, message="no column at all")
-
-
-def _accepted(
-    lists: dict[str, tuple[str | int | float | bool, ...]], path: str
-) -> Iterator[Problem]:
-    yield from _columns(lists, path)
-    for column, values in lists.items():
-        if not values:
-            yield Problem(path=joined(path, column), message="no value at all would be accepted")
-
-
-def _ranges(
-    ranges: dict[str, tuple[int | float | str | None, int | float | str | None]], path: str
-) -> Iterator[Problem]:
-    yield from _columns(ranges, path)
-    for column, (low, high) in ranges.items():
-        if low is None and high is None:
-            yield Problem(path=joined(path, column), message="a range without any bound")
-        numbers = isinstance(low, int | float) and isinstance(high, int | float)
-        texts = isinstance(low, str) and isinstance(high, str)
-        if low is not None and high is not None and not numbers and not texts:
-            yield Problem(path=joined(path, column), message="the two bounds differ in type")
-        elif (numbers or texts) and low > high:  # type: ignore[operator] # of one type
-            message = f"nothing lies between {low!r} and {high!r}"
-            yield Problem(path=joined(path, column), message=message)
-
-
-def _patterns(patterns: dict[str, str], path: str) -> Iterator[Problem]:
-    yield from _columns(patterns, path)
-    for column, pattern in patterns.items():
-        if not pattern:
-            yield Problem(path=joined(path, column), message="an empty pattern")
-
-
-def _row_count(rule: RowCount, path: str) -> Iterator[Problem]:
-    low, high = rule.row_count.min, rule.row_count.max
-    if low is None and high is None:
-        yield Problem(path=path, message="neither `min` nor `max`")
-    if (low or 0) < 0 or (high or 0) < 0:
-        yield Problem(path=path, message="a number of rows is never below 0")
-    if low is not None and high is not None and low > high:
-        yield Problem(path=path, message=f"`min` {low} is above `max` {high}")

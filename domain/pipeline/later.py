@@ -19,9 +19,7 @@ LATER: dict[str, frozenset[str]] = {
     "steps kind": _words("index notify"),
     "sink": _words("connection table partition_by url key"),
     "sink kind": _words("postgres s3 sqlite http webhook mail nats kafka delta iceberg excel"),
-    "rules": _words(
-        "trim fill map freshness where tolerance references sql extra_columns lookup mask"
-    ),
+    "rules": _words("extra_columns lookup mask"),
     "mode": frozenset(("upsert",)),
 }
 """Where a word may stand → the words."""

@@ -1,7 +1,7 @@
 """From a spec to what the orchestrator needs: steps in order, with inputs and retry policy."""
 
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Retry, Step, inputs_of, kind_of
+from domain.pipeline.steps import Retry, Step, kind_of, needs_of
 from domain.run.events import PlannedStep
 from domain.run.plan import in_order
 from domain.run.retry import RetryPolicy
@@ -31,6 +31,6 @@ def _planned(step: Step, default: Retry | None) -> PlannedStep:
     return PlannedStep(
         id=step.id,
         kind=kind_of(step),
-        inputs=tuple(dict.fromkeys(inputs_of(step).values())),
+        inputs=needs_of(step),
         retry=policy(step.retry or default),
     )

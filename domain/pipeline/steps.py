@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from domain.data.promise import Promise, Strictness
 from domain.pipeline.limits import Limits
-from domain.pipeline.rules import CleanRules, QualityRules
+from domain.pipeline.rules import CleanRules, QualityRules, named_by
 from domain.pipeline.sinks import Sink
 from domain.pipeline.units import ByteSize, Duration
 
@@ -127,3 +127,21 @@ def inputs_of(step: Step) -> dict[str, str]:
             return step.aliases
         case Validate() | Clean() | Check() | Store():
             return {step.input: step.input}
+
+
+def named_by_rules(step: Step) -> tuple[str, ...]:
+    """Ids of the other steps against whose rows the step's rules hold its own."""
+    rules = (*step.rules, *step.checks) if isinstance(step, Check) else step.checks
+    named = [name for rule in rules for name in named_by(rule) if name != step.id]
+    return tuple(dict.fromkeys(named))
+
+
+def lookups_of(step: Step) -> tuple[str, ...]:
+    """Those of them that are no inputs of the step."""
+    inputs = inputs_of(step).values()
+    return tuple(name for name in named_by_rules(step) if name not in inputs)
+
+
+def needs_of(step: Step) -> tuple[str, ...]:
+    """Ids of all steps that must have succeeded before this one."""
+    return tuple(dict.fromkeys((*inputs_of(step).values(), *lookups_of(step))))

@@ -51,3 +51,13 @@ class ByteSize(str):
         """The same in bytes."""
         amount, unit = re.fullmatch(BYTE_SIZE, self).groups()  # type: ignore[union-attr] # checked
         return int(float(amount) * _BYTES[unit])
+
+
+def spoken(seconds: float) -> str:
+    """A time in its two largest units, such as `2d 3h`; below a second `0s`."""
+    parts, rest = [], int(seconds)
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, int(_SECONDS[unit]))
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"

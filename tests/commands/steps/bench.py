@@ -21,7 +21,7 @@ from commands.steps.ports import StepInput, StepWork, Workbench
 from commands.steps.task import carry_out
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.pipeline.steps import inputs_of
+from domain.pipeline.steps import needs_of
 from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import ParamValue, Redo, StepError, StepOutcome
 
@@ -95,7 +95,7 @@ class Walk:
         """Carry out one step with what those before it made."""
         inputs = tuple(
             StepInput(step=source, version=self.done[source])
-            for source in dict.fromkeys(inputs_of(self.spec.step(id_)).values())
+            for source in needs_of(self.spec.step(id_))
         )
         work = StepWork(
             run=self.run,

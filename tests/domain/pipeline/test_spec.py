@@ -199,9 +199,9 @@ def test_a_bundle_is_its_spec_and_its_files() -> None:
             "column 'X' is there twice",
         ),
         (
-            {"kind": "check", "input": "b", "rules": [{"unique": ["x"], "where": "y"}]},
-            "steps.a.rules[0].where",
-            "`where` is not there yet",
+            {"kind": "check", "input": "b", "rules": [{"unique": ["x"], "lookup": "y"}]},
+            "steps.a.rules[0].lookup",
+            "`lookup` is not there yet",
         ),
         (
             {"kind": "check", "input": "b", "rules": [{"severity": "warn"}]},
