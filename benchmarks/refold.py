@@ -25,11 +25,12 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import EventFeed
 from projections.projection import Projection
+from projections.quality import QUALITY
 from projections.replay import verify
 from projections.worker import ProjectionPorts, ProjectionWorker
 from tests.projections.histories import runs
 
-VIEWS = (MONITORING, LINEAGE, DISPATCH)
+VIEWS = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 
 
 def realistic(events: int) -> Iterator[Recorded]:

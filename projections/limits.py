@@ -39,6 +39,12 @@ wait_seconds_default = 5.0
 wait_seconds_max = 60.0
 """The longest that a query may wait for `min_position`."""
 
+trend_runs_default = 10
+"""Runs of a rule's trend where nobody says how many: what fits a line of a terminal."""
+
+trend_runs_max = 100
+"""Runs of a rule's trend in one answer."""
+
 depth_max = 100
 """Steps that a lineage question may follow from dataset to dataset."""
 

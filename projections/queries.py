@@ -12,17 +12,18 @@ from msgspec import Struct
 
 from domain.errors import NotFound, TimedOut, Unavailable
 from domain.ids import Position
-from projections import datasets, graph, history, quarantine, runs
+from projections import checks, datasets, graph, history, quarantine, runs
 from projections.completeness import check
 from projections.dispatch import DISPATCH
 from projections.limits import wait_seconds_default
 from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import EventLog, EventStreams, Progress, ReadModels
+from projections.quality import QUALITY
 from projections.questions import Document, Question, asked, did_you_mean
 from projections.why import WhyQuestion, why
 
-_VIEWS = (MONITORING, LINEAGE, DISPATCH)
+_VIEWS = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 
 Q = TypeVar("Q", bound=Question)
 
@@ -65,6 +66,7 @@ class Queries:
             "lineage.quarantines": self._of(
                 "lineage", quarantine.QuarantinesQuestion, quarantine.quarantines
             ),
+            "quality.checks": self._of("quality", checks.ChecksQuestion, checks.checks),
             "events.list": Query(
                 "events",
                 history.EventsQuestion,

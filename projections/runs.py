@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from domain.errors import NotFound
 from domain.limits import steps_max
+from projections.checks import share
 from projections.limits import candidates_max
 from projections.ports import ReadModels, Row
 from projections.questions import (
@@ -194,13 +195,15 @@ _LOST_VALUE: Document = {"value": None, "rows": 0, "of": None}
 _OUTPUT: Document = {"dataset": "", "fingerprint": "", "rows": None, "bytes": None, "kept": True}
 _OUTER: Document = {"namespace": "", "name": "", "fingerprint": "", "bytes": 0}
 _ERROR: Document = {"code": "", "message": "", "where": "", "hint": "", "retryable": False}
-_COUNT: Document = {"rule": "", "rows": 0, "effect": "removed"}
+_COUNT: Document = {"rule": "", "rows": 0, "effect": "removed", "cells": None}
 _CHECK: Document = {
     "name": "",
     "rule": "",
     "severity": "error",
     "passed": False,
+    "checked_rows": None,
     "failing_rows": None,
+    "tolerance": "",
     "null_rows": None,
     "observed": "",
 }
@@ -228,7 +231,7 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "ledger": outcome.get("ledger", "none"),
         "inputs": [_input(entry) for entry in outcome.get("inputs", ())],
         "counts": [{**_COUNT, **count} for count in outcome.get("counts", ())],
-        "checks": [{**_CHECK, **check} for check in outcome.get("checks", ())],
+        "checks": [_check(check) for check in outcome.get("checks", ())],
         "output": _filled(_OUTPUT, outcome.get("output")),
         "quarantine": _filled(_OUTPUT, outcome.get("quarantine")),
         "source": _filled(_OUTER, outcome.get("source")),
@@ -238,6 +241,11 @@ def _step(row: Document, *, cancelled: bool) -> Document:
         "warnings": outcome.get("warnings", []),
         "error": _filled(_ERROR, error),
     }
+
+
+def _check(check: Document) -> Document:
+    found = {**_CHECK, **check}
+    return {**found, "share": share(found)}
 
 
 def _input(entry: Document) -> Document:

@@ -51,6 +51,7 @@ GROUPS = (
         (
             Entry("runs", "runs:Runs", "List runs, newest first"),
             Entry("show", "runs:Show", "Show a run with all its steps"),
+            Entry("checks", "checks:Checks", "Show what every rule found, run by run"),
             Entry("why", "why:Why", "Tell what led to something, and what it waits for"),
             Entry("logs", "logs:Logs", "Print what the steps of a run have written"),
             Entry("datasets", "datasets:Datasets", "List datasets with their newest version"),

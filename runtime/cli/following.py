@@ -94,10 +94,10 @@ async def follow_and_tell(
     return Exit.INTERRUPTED
 
 
-def print_run(console: Console, run: Document, *, json: bool) -> None:
-    """A run as a person or as a program reads it."""
+def print_run(console: Console, run: Document, *, json: bool, rules: bool = False) -> None:
+    """A run as a person or as a program reads it; with what all `rules` found, if wanted."""
     if json:
         print_document(console, run)
         return
-    for line in summary(console, run):
+    for line in summary(console, run, rules=rules):
         console.print(line)

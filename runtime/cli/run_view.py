@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.cli import words
+from runtime.cli.check_view import result_lines
 from runtime.cli.console import Console
 from runtime.cli.ledger import ledger_lines
 from runtime.cli.table import Column, key, render
@@ -47,8 +48,8 @@ def headline(console: Console, run: Document, *, err: bool = False) -> str:
     return f"{name}  {told}{time}"
 
 
-def summary(console: Console, run: Document) -> list[str]:
-    """Everything that a person wants to know of a run at once."""
+def summary(console: Console, run: Document, *, rules: bool = False) -> list[str]:
+    """Everything that a person wants to know of a run at once; with what all `rules` found."""
     steps = run["steps"]
     facts = wrap(_facts(run), console.width) if console.out.isatty() else [_facts(run)]
     lines = [headline(console, run), *(console.styled(fact, "dim") for fact in facts)]
@@ -60,6 +61,8 @@ def summary(console: Console, run: Document) -> list[str]:
     lines += ["", *render(console, step_columns(steps), steps)]
     if ledger := ledger_lines(console, steps):
         lines += ["", *ledger]
+    if rules and (results := result_lines(console, steps)):
+        lines += ["", *results]
     told = [line for step in steps for line in _told(console, step)]
     for text in run.get("warnings") or ():
         told += _marked(console, console.styled("!", "yellow"), [text])
@@ -130,6 +133,8 @@ def _check(check: Mapping[str, Any]) -> str:
     if check.get("failing_rows") is not None:
         failing = check["failing_rows"]
         found = f"{words.plural(failing, 'row')} {'breaks' if failing == 1 else 'break'} it"
+        if check.get("tolerance"):
+            found += f", of {check['checked_rows']:,}; {check['tolerance']} may"
     return f"check {named} does not hold" + (f": {found}" if found else "")
 
 

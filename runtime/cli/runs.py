@@ -82,7 +82,7 @@ class Show(Command):
         async with Way(self).reading() as session:
             run = await resolve_run(session, self.run)
             found = await whole_run(session, run)
-        print_run(console, found, json=self.json)
+        print_run(console, found, json=self.json, rules=True)
         return Exit.DONE
 
 

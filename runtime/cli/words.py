@@ -14,11 +14,13 @@ STATUS_STYLES: Mapping[str, Style] = {
     "reused": "green",
     "unchanged": "green",
     "active": "green",
+    "passed": "green",
     "running": "cyan",
     "scheduled": "cyan",
     "cancelling": "yellow",
     "cancelled": "yellow",
     "paused": "yellow",
+    "warned": "yellow",
     "skipped": "dim",
     "waiting": "dim",
     "retired": "dim",
@@ -43,6 +45,8 @@ _SIZES = ("B", "kB", "MB", "GB", "TB")
 _step = 1000.0
 _minute, _hour, _day = 60, 3600, 86400
 _small_seconds = 10
+_percent_min = 0.01
+_large_percent = 10
 
 
 def count(value: int | None) -> str:
@@ -60,6 +64,17 @@ def size(value: int | None) -> str:
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= _step
     return ""
+
+
+def share(value: float) -> str:
+    """`0 %`, `0.14 %`, `12 %`; a small one never as nothing, and almost all never as all."""
+    percent = value * 100
+    if percent in (0.0, 100.0):
+        return f"{percent:.0f} %"
+    if percent < _percent_min:
+        return f"< {_percent_min} %"
+    shown = f"{percent:.1f}" if percent >= _large_percent else f"{percent:.2f}"
+    return f"{shown} %" if shown != "100.0" else "> 99.9 %"
 
 
 def rate(value: float) -> str:

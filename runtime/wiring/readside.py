@@ -18,6 +18,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import EventFeed, EventLog
 from projections.projection import Projection
+from projections.quality import QUALITY
 from projections.queries import Queries
 from projections.replay import replay, verify
 from projections.worker import Applied, ProjectionPorts, ProjectionWorker
@@ -26,7 +27,7 @@ from runtime.session import Document
 StoredEvents = SqliteEventStore | MemoryEventStore
 """A store as the read side needs it: one log of all events, and single streams."""
 
-PROJECTIONS: Sequence[Projection] = (DISPATCH, MONITORING, LINEAGE)
+PROJECTIONS: Sequence[Projection] = (DISPATCH, MONITORING, LINEAGE, QUALITY)
 """Every view there is; first the one that work waits for."""
 
 

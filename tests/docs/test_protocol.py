@@ -11,7 +11,7 @@ from adapters.jetstream.publisher import event_headers
 from adapters.jetstream.reply import code_header, error_reply
 from commands.catalog import PAYLOADS, decode
 from domain import errors
-from projections import datasets, graph, history, quarantine, runs
+from projections import checks, datasets, graph, history, quarantine, runs
 from projections.queries import Queries
 from projections.questions import Question
 from projections.why import WhyQuestion
@@ -54,6 +54,7 @@ QUESTIONS: dict[str, type[Question]] = {
     "lineage.dataset": datasets.DatasetQuestion,
     "lineage.graph": graph.GraphQuestion,
     "lineage.quarantines": quarantine.QuarantinesQuestion,
+    "quality.checks": checks.ChecksQuestion,
     "events.why": WhyQuestion,
     "events.list": history.EventsQuestion,
 }
@@ -68,7 +69,7 @@ def test_every_query_is_told_with_its_arguments(name: str) -> None:
 
 
 def test_no_query_is_left_out() -> None:
-    known = set(re.findall(r'"((?:monitoring|lineage|events)\.\w+)": ', source_of(Queries)))
+    known = set(re.findall(r'"((?:monitoring|lineage|quality|events)\.\w+)": ', source_of(Queries)))
     assert known == set(QUESTIONS)
 
 

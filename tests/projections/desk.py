@@ -13,6 +13,7 @@ from adapters.readmodels.sqlite import SqliteReadModels
 from domain.record import Recorded, from_record
 from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
+from projections.quality import QUALITY
 from projections.queries import Queries
 from projections.questions import Document
 from tests.contracts.read_models import open_read_models
@@ -72,8 +73,8 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     async with open_read_models("memory", folder) as models:
         log = ListLog(EVENTS)
         progress = ViewProgress()
-        for view in (MONITORING, LINEAGE):
+        for view in (MONITORING, LINEAGE, QUALITY):
             await Stage(view, log, models).worker.start()
         progress.reached(HEAD)
-        told = {"monitoring": progress, "lineage": progress}
+        told = dict.fromkeys(("monitoring", "lineage", "quality"), progress)
         yield Desk(Queries(models, log, await store_of(EVENTS), told), log, models, progress)

@@ -16,6 +16,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import Change, Column, Put, Table
 from projections.projection import Fact, Fold, Handler, Projection, beginning, digest_after
+from projections.quality import QUALITY
 from projections.stretch import stretch_of
 from tests.projections.histories import History, all_kinds, runs
 from tests.projections.support import ListLog
@@ -28,6 +29,22 @@ IGNORED = {
         "pipeline.paused.v1",
         "pipeline.resumed.v1",
         "pipeline.retired.v1",
+        "run.step_scheduled.v1",
+        "run.step_started.v1",
+        "run.step_skipped.v1",
+        "run.cancel_requested.v1",
+        "run.cancelled.v1",
+        "run.completed.v1",
+        "run.failed.v1",
+    },
+    "quality": {
+        "pipeline.registered.v1",
+        "pipeline.revised.v1",
+        "pipeline.paused.v1",
+        "pipeline.resumed.v1",
+        "pipeline.retired.v1",
+        "run.planned.v1",
+        "run.columns_traced.v1",
         "run.step_scheduled.v1",
         "run.step_started.v1",
         "run.step_skipped.v1",
@@ -57,13 +74,17 @@ def project(view: Projection, record: Recorded) -> Sequence[Change]:
     return view.project(record.position, str(record.stream.id), record.tag, record.state)
 
 
-@pytest.mark.parametrize("view", [MONITORING, LINEAGE, DISPATCH], ids=lambda view: view.name)
+@pytest.mark.parametrize(
+    "view", [MONITORING, LINEAGE, QUALITY, DISPATCH], ids=lambda view: view.name
+)
 def test_each_event_is_wanted_or_ignored_on_purpose(view: Projection) -> None:
     assert set(view.tags) | IGNORED[view.name] == set(CATALOG.tags)
     assert not set(view.tags) & IGNORED[view.name]
 
 
-@pytest.mark.parametrize("view", [MONITORING, LINEAGE, DISPATCH], ids=lambda view: view.name)
+@pytest.mark.parametrize(
+    "view", [MONITORING, LINEAGE, QUALITY, DISPATCH], ids=lambda view: view.name
+)
 def test_the_same_events_give_the_same_changes(view: Projection) -> None:
     folds = []
     for _ in range(2):
@@ -74,7 +95,9 @@ def test_the_same_events_give_the_same_changes(view: Projection) -> None:
     assert folds[0] == folds[1]
 
 
-@pytest.mark.parametrize("view", [MONITORING, LINEAGE, DISPATCH], ids=lambda view: view.name)
+@pytest.mark.parametrize(
+    "view", [MONITORING, LINEAGE, QUALITY, DISPATCH], ids=lambda view: view.name
+)
 def test_each_change_fits_its_table(view: Projection) -> None:
     tables = {table.name: table for table in view.tables}
     for record in all_kinds().records:

@@ -87,7 +87,7 @@ async def test_an_unknown_query_is_told_with_candidates(desk: Desk) -> None:
 
 async def test_no_list_goes_without_a_bound(desk: Desk) -> None:
     for name in desk.queries.names:
-        if name.endswith(("runs", "pipelines", "datasets", "list")):
+        if name.endswith(("runs", "pipelines", "datasets", "list", "checks")):
             page = await desk.ask(name)
             assert {"items", "next", "position"} <= page.keys()
 
@@ -98,9 +98,10 @@ async def test_completeness_tells_a_view_that_skipped_an_event(desk: Desk) -> No
     assert {view["name"]: view["ok"] for view in whole["items"]} == {
         "monitoring": True,
         "lineage": True,
+        "quality": True,
         "dispatch": False,  # this desk has not built it
     }
     await tamper(desk.models, "UPDATE view_checkpoints SET events = events - 1")
     skipped = await desk.ask("views.completeness")
-    assert [view["ok"] for view in skipped["items"]] == [False, False, False]
+    assert [view["ok"] for view in skipped["items"]] == [False] * 4
     assert skipped["items"][0]["events_expected"] == HEAD

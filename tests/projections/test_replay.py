@@ -17,6 +17,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import Table, Value
 from projections.projection import Projection
+from projections.quality import QUALITY
 from projections.replay import Report, Swap, ViewReport, replay, verify
 from tests.contracts.read_models import KINDS, Kind, loop_of, open_read_models, rows_of, tamper
 from tests.projections.histories import all_kinds, runs
@@ -24,7 +25,7 @@ from tests.projections.support import ListLog, Stage
 
 pytestmark = pytest.mark.anyio
 
-VIEWS = (MONITORING, LINEAGE, DISPATCH)
+VIEWS = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 EVENTS = all_kinds().records
 TABLES = [(view, table) for view in VIEWS for table in view.tables]
 

@@ -65,7 +65,9 @@ async def test_a_step_tells_rows_checks_and_data(desk: Desk) -> None:
             "lost": [],
         }
     ]
-    assert flown["counts"] == [{"rule": "drop_nulls(dep_time)", "rows": 9_430, "effect": "removed"}]
+    assert flown["counts"] == [
+        {"rule": "drop_nulls(dep_time)", "rows": 9_430, "effect": "removed", "cells": None}
+    ]
     assert flown["output"]["dataset"] == "flights.flown"
     assert flown["output"]["kept"] is True
     assert (flown["seconds"], flown["log"], flown["error"]) == (0.25, "flown.log", None)
@@ -75,7 +77,10 @@ async def test_a_step_tells_rows_checks_and_data(desk: Desk) -> None:
             "rule": "range(month)",
             "severity": "error",
             "passed": True,
+            "checked_rows": None,
             "failing_rows": 0,
+            "share": None,
+            "tolerance": "",
             "null_rows": None,
             "observed": "",
         }

@@ -13,6 +13,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import Table
 from projections.projection import Projection
+from projections.quality import QUALITY
 
 SHAPES = {
     ("dispatch", 1): """
@@ -60,6 +61,15 @@ SHAPES = {
           key run step
           index position
     """,
+    ("quality", 1): """
+        quality_runs = run pipeline position:integer checked:integer
+          key run
+          index pipeline checked
+        quality_checks = run step place:integer name rule severity passed:integer
+            checked_rows:integer failing_rows:integer null_rows:integer tolerance observed
+            reused_from recorded_at position:integer
+          key run step place
+    """,
 }
 """View and version → its tables in words. Old versions need not be kept."""
 
@@ -78,7 +88,9 @@ def shape(view: Projection) -> str:
     return "\n".join(line for table in view.tables for line in told(table))
 
 
-@pytest.mark.parametrize("view", [DISPATCH, MONITORING, LINEAGE], ids=lambda view: view.name)
+@pytest.mark.parametrize(
+    "view", [DISPATCH, MONITORING, LINEAGE, QUALITY], ids=lambda view: view.name
+)
 def test_a_view_of_another_shape_has_another_version(view: Projection) -> None:
     pinned = SHAPES.get((view.name, view.version), "")
     assert shape(view).split() == pinned.split(), (

@@ -22,6 +22,7 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.ports import ReadModels
 from projections.projection import Projection
+from projections.quality import QUALITY
 from projections.worker import ProjectionPorts, ProjectionWorker
 from runtime.actor import ActorLimits, StreamActors
 from runtime.supervisor import Supervisor, SupervisorLimits, open_supervisor
@@ -32,7 +33,7 @@ from tests.simulation.store import DoubtfulStore
 
 T = TypeVar("T")
 
-PROJECTIONS: tuple[Projection, ...] = (MONITORING, LINEAGE, DISPATCH)
+PROJECTIONS: tuple[Projection, ...] = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 
 
 class Lasting(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,12 @@ SPACES = " \t\n\r\f\v\u00a0\u2003\u3000"
 
 
 def cleaned(bench: Bench, rows: list[Row], *rules: dict[str, object]) -> tuple[StepOutcome, list]:  # type: ignore[type-arg]  # rows of a file
-    schema = pa.schema([("id", pa.int64()), ("name", pa.string()), ("score", pa.float64())])
+    types: dict[str, pa.DataType] = {
+        "id": pa.int64(),
+        "name": pa.string(),
+        "score": pa.float64(),
+    }
+    schema = pa.schema(types)
     pq.write_table(pa.Table.from_pylist(rows, schema), bench.project / "in.parquet")
     walk = Walk(
         bench,

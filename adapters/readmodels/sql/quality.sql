@@ -1,0 +1,38 @@
+-- name: quality.checks
+WITH pipelines AS (
+    SELECT DISTINCT pipeline FROM quality_runs WHERE :pipeline IS NULL OR pipeline = :pipeline
+), since AS (
+    SELECT p.pipeline, coalesce((
+        SELECT checked FROM quality_runs q
+        WHERE q.pipeline = p.pipeline AND q.checked IS NOT NULL
+        ORDER BY q.checked DESC LIMIT 1 OFFSET :runs - 1
+    ), 0) AS position
+    FROM pipelines p
+)
+SELECT r.pipeline, c.*
+FROM since s
+JOIN quality_runs r ON r.pipeline = s.pipeline AND r.checked >= s.position
+JOIN quality_checks c ON c.run = r.run
+WHERE (:step IS NULL OR c.step = :step)
+    AND (
+        :rule IS NULL OR c.name = :rule OR c.rule = :rule
+        OR substr(c.rule, 1, length(:rule) + 1) = :rule || '('
+    )
+    AND (r.pipeline, c.step, c.name) > (:after_pipeline, :after_step, :after_name)
+ORDER BY r.pipeline, c.step, c.name, r.checked DESC
+LIMIT :limit;
+
+-- name: quality.pipeline
+SELECT pipeline FROM quality_runs WHERE pipeline = :pipeline LIMIT 1;
+
+-- name: quality.places
+WITH newest AS (
+    SELECT pipeline, max(checked) AS checked
+    FROM quality_runs WHERE checked IS NOT NULL GROUP BY pipeline
+)
+SELECT DISTINCT r.pipeline, c.step
+FROM newest n
+JOIN quality_runs r ON r.pipeline = n.pipeline AND r.checked = n.checked
+JOIN quality_checks c ON c.run = r.run
+ORDER BY r.pipeline, c.step
+LIMIT :limit;
