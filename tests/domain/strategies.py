@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 from hypothesis import strategies as st
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 # Hypothesis takes bounds without a zone only.
 _first_day = datetime(1970, 1, 1)  # noqa: DTZ001
@@ -20,6 +20,7 @@ _plain: dict[object, Callable[[], st.SearchStrategy[Any]]] = {
     float: lambda: st.floats(allow_nan=False, allow_infinity=False),
     bool: st.booleans,
     type(None): st.none,
+    UnsetType: lambda: st.just(UNSET),
     UUID: st.uuids,
     datetime: lambda: st.datetimes(_first_day, _last_day, timezones=st.just(UTC)),
     Raw: lambda: st.sampled_from([Raw(b"{}"), Raw(b'{"steps":[1,2.5,null]}')]),
