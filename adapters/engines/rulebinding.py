@@ -14,17 +14,16 @@ from commands.steps.sql import quoted
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
-    AcceptedValues,
     Freshness,
     NotNull,
     Pattern,
     QualityRule,
     QualityRules,
-    Range,
     References,
     RowCount,
     Sql,
     Unique,
+    columns_of,
     key_of,
     named_by,
     orderings,
@@ -77,7 +76,7 @@ def quality_problems(
         if tables is None:
             continue
         found = [
-            *unknown_columns(_columns_of(rule), rows.columns, joined(at, key_of(rule))),
+            *unknown_columns(columns_of(rule), rows.columns, joined(at, key_of(rule))),
             *_texts(rule, rows, tables, engine, at),
         ]
         yield from found or _evaluated(rule, rows.step, tables, engine, joined(at, key_of(rule)))
@@ -94,22 +93,6 @@ def condition_problems(
         return
     if type_ != "BOOLEAN":
         yield Problem(path=path, message=f"a condition is true or false, this is {type_.lower()}")
-
-
-def _columns_of(rule: QualityRule) -> tuple[str, ...]:
-    match rule:
-        case NotNull(not_null=names) | Unique(unique=names) | References(references=names):
-            return names
-        case AcceptedValues(accepted_values=by_column):
-            return tuple(by_column)
-        case Range(range=ranges):
-            return tuple(ranges)
-        case Pattern(pattern=patterns):
-            return tuple(patterns)
-        case Freshness(freshness=ages):
-            return tuple(ages)
-        case RowCount() | Sql():
-            return ()
 
 
 def _texts(

@@ -1,7 +1,8 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """Checking: rules on an input that stays as it is."""
 
-from commands.steps.job import Job, Made, account, checked
+from commands.steps.checks import checked
+from commands.steps.job import Job, Made, account
 from commands.steps.sql import quoted
 from domain.pipeline.rules import QualityRules
 from domain.pipeline.steps import Check

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from commands.steps.job import Job, Made, account, checked
+from commands.steps.checks import checked
+from commands.steps.job import Job, Made, account
 from commands.steps.layers import BY, ROW, Layers, changed
 from commands.steps.ports import Engine, broken
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled

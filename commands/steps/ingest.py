@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from commands.steps.job import Job, Made, checked
+from commands.steps.checks import checked
+from commands.steps.job import Job, Made
 from commands.steps.ports import SourceRead, Written, broken
 from commands.steps.quarantine import settled
 from commands.steps.sql import literal

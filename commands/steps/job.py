@@ -10,24 +10,19 @@ from commands.steps.ports import (
     Engine,
     Kept,
     SqlValue,
-    StepBroken,
     StepWork,
     Workbench,
     Written,
     broken,
 )
-from commands.steps.quality import Subject, evaluate
-from commands.steps.sql import literal
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.promise import Strictness
-from domain.data.quality import CheckResult
 from domain.errors import Defect
 from domain.pipeline.params import fill
-from domain.pipeline.rules import QualityRules
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Step, Transform, inputs_of, kind_of, lookups_of, named_by_rules
-from domain.run.events import ParamValue, StepError, StepOutcome
+from domain.run.events import ParamValue, StepOutcome
 from domain.run.ledger import InputLedger
 
 _ASKED = re.compile(r"\$([a-z][a-z0-9_]*)")
@@ -241,68 +236,6 @@ def account(
         unmatched=known,
         duplicated=known,
         quarantined=quarantined if proven else None,
-    )
-
-
-def checked(
-    job: Job, engine: Engine, relation: str, rules: QualityRules, outcome: StepOutcome
-) -> tuple[tuple[CheckResult, ...], tuple[str, ...]]:
-    """Results of `rules` on a relation, and warnings of those that only warn.
-
-    Raises `StepBroken` with code `check_failed`, and what was counted, where an error was found.
-    """
-    if not rules:
-        return (), ()
-    subject = Subject(
-        name=job.step.id,
-        relation=relation,
-        columns=engine.columns(f"from {relation}"),
-        others={step: f"read_parquet({literal(path)})" for step, path in job.rule_rows.items()},
-        params=lambda query: job.values(engine, query),
-        run_time=job.work.run_time,
-    )
-    results = evaluate(engine, subject, rules)
-    failed = [one for one in results if not one.passed]
-    errors = [one for one in failed if one.severity == "error"]
-    warnings = tuple(f"check {said(one)}" for one in failed if one.severity == "warn")
-    if errors:
-        words = "; ".join(said(one) for one in errors[:3])
-        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
-        error = StepError(
-            code="check_failed",
-            message=f"{len(errors)} of {len(results)} checks failed: {words}{more}",
-            where=f"steps.{job.step.id}",
-            hint="mend the data or the step before, or set `severity: warn`",
-        )
-        raise StepBroken(error, _with_checks(outcome, results, warnings))
-    return results, warnings
-
-
-def said(result: CheckResult) -> str:
-    """A check that failed, in words."""
-    found = result.observed or f"{result.failing_rows} rows break it"
-    if result.tolerance:
-        found = (
-            f"{result.failing_rows} of {result.checked_rows} rows break it, "
-            f"more than {result.tolerance}"
-        )
-    name = result.name if result.name == result.rule else f"{result.name} ({result.rule})"
-    return f"{name}: {found}"
-
-
-def _with_checks(
-    outcome: StepOutcome, results: tuple[CheckResult, ...], warnings: tuple[str, ...]
-) -> StepOutcome:
-    return StepOutcome(
-        inputs=outcome.inputs,
-        rows_in=outcome.rows_in,
-        rows_filtered=outcome.rows_filtered,
-        rows_quarantined=outcome.rows_quarantined,
-        quarantine=outcome.quarantine,
-        counts=outcome.counts,
-        checks=(*outcome.checks, *results),
-        source=outcome.source,
-        warnings=(*outcome.warnings, *warnings),
     )
 
 

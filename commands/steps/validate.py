@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from commands.steps.job import Job, JobInput, Made, account, checked
+from commands.steps.checks import checked
+from commands.steps.job import Job, JobInput, Made, account
 from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.sieve import sift
 from commands.steps.sql import literal, quoted

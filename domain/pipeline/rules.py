@@ -233,6 +233,23 @@ def named_by(rule: QualityRule) -> tuple[str, ...]:
             return ()
 
 
+def columns_of(rule: QualityRule) -> tuple[str, ...]:
+    """The columns that a rule names."""
+    match rule:
+        case NotNull(not_null=names) | Unique(unique=names) | References(references=names):
+            return names
+        case AcceptedValues(accepted_values=by_column):
+            return tuple(by_column)
+        case Range(range=ranges):
+            return tuple(ranges)
+        case Pattern(pattern=patterns):
+            return tuple(patterns)
+        case Freshness(freshness=ages):
+            return tuple(ages)
+        case RowCount() | Sql():
+            return ()
+
+
 def describe(rule: CleanRule | QualityRule) -> str:
     """The rule in one line, such as `not_null(airline, month)`."""
     where = getattr(rule, "where", "")

@@ -23,8 +23,20 @@ TABLES = {
     "Every step": [*STEPS, "Retry"],
     **{part.lower(): [part] for part in STEPS[:-1]},
     "store": ["Store", "CsvSink", "JsonlSink", "ParquetSink"],
-    "Rules that clean": ["DropNulls", "KeepRows", "Deduplicate", "Cast", "Rename"],
-    "Rules of checks": ["NotNull", "Unique", "AcceptedValues", "Range", "Pattern", "RowCount"],
+    "Rules that clean": [
+        "DropNulls",
+        "KeepRows",
+        "Deduplicate",
+        "Cast",
+        "Rename",
+        "Trim",
+        "Fill",
+        "Map",
+    ],
+    "Rules of checks": [
+        *("NotNull", "Unique", "AcceptedValues", "Range", "Pattern", "RowCount"),
+        *("Freshness", "References", "Sql"),
+    ],
     "Tests": ["Case"],
 }
 """Heading → the parts of the schema whose keys are told in its tables."""

@@ -160,3 +160,21 @@ def test_other_rows_there_are_another_check(bench: Bench) -> None:
     done.outcome("others")
     second = done.outcome("a")
     assert (first.checks[0].failing_rows, second.checks[0].failing_rows) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "message"),
+    [
+        ({"not_null": ["idd"]}, "missing_column", "check not_null(idd): there is no column `idd`"),
+        ({"sql": "idd > 1"}, "sql_error", "check sql(idd > 1): Binder Error"),
+        ({"sql": "cast(kind as integer) > 1"}, "sql_error", "check sql(cast(kind as integer) > 1)"),
+        ({"unique": ["id"], "where": "idd"}, "sql_error", "check unique(id) where idd"),
+    ],
+)
+def test_a_rule_that_cannot_be_evaluated_is_named(
+    bench: Bench, rule: dict[str, object], code: str, message: str
+) -> None:
+    error = walk(bench, {"not_null": ["value"], "severity": "warn"}, rule).error("a")
+    assert error.code == code
+    assert message in error.message
+    assert error.where == "steps.a"
