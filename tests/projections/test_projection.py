@@ -38,6 +38,7 @@ IGNORED = {
         "run.failed.v1",
     },
     "quality": {
+        "run.quarantine_settled.v1",
         "pipeline.registered.v1",
         "pipeline.revised.v1",
         "pipeline.paused.v1",
