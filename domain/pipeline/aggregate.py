@@ -220,7 +220,9 @@ def _register(state: PipelineState, command: RegisterPipeline) -> tuple[Pipeline
 
 def _hold_owner(before: Revisions, command: RegisterPipeline) -> None:
     """Raise `Rejection` where the name belongs to another project, and is to stay there."""
-    if before.project in ("", command.project) or (command.take_over and command.project):
+    # A folder without a project's file is its own project; it is still itself when it gets one.
+    is_itself = before.project in ("", command.project, command.definition.root)
+    if is_itself or (command.take_over and command.project):
         return
     whose = f"project {command.project!r}" if command.project else "no project"
     raise Rejection(
@@ -236,7 +238,7 @@ def _hold_owner(before: Revisions, command: RegisterPipeline) -> None:
 
 
 def _holds(before: Revisions, command: RegisterPipeline) -> bool:
-    moves = command.take_over and before.project != command.project
+    moves = command.project and before.project not in ("", command.project)
     return not moves and revision_of(before, command) is not None
 
 

@@ -55,6 +55,8 @@ def summary(console: Console, run: Document, *, rules: bool = False) -> list[str
     lines = [headline(console, run), *(console.styled(fact, "dim") for fact in facts)]
     if run.get("retry_of"):
         lines.append(console.styled(f"retry of {run['retry_of']}", "dim"))
+    if run.get("env"):
+        lines.append(console.styled(f"environment {run['env']}", "dim"))
     if run.get("params"):
         shown = ", ".join(f"{name}={words.scalar(v)}" for name, v in run["params"].items())
         lines.append(console.styled(f"params {shown}", "dim"))

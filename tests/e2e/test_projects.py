@@ -274,6 +274,33 @@ def test_a_run_is_of_the_environment_that_was_chosen(one: Project) -> None:
     assert (wrong.returncode, "did you mean `prod`?" in wrong.stderr) == (2, True)
 
 
+def test_secrets_are_shown_by_their_place_and_kept_nowhere(
+    one: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = one.folder / "secrets"
+    folder.mkdir()
+    near = Project(folder)  # its commands are typed there
+    _write(folder, "secrets", 1, 0)
+    (folder / "headwater.toml").write_text(
+        '[project]\nname = "secrets"\n[connections.warehouse]\nkind = "postgres"\n'
+        'password = "${env:SHOP_PASSWORD}"\nhost = "${file:host}"\n'
+    )
+    (folder / "host").write_text("hush-hush-host")
+    monkeypatch.setenv("SHOP_PASSWORD", "hush-hush-word")
+    told = [near.run("doctor"), near.run("doctor", "--json"), near.run("plan", "p.yaml")]
+    assert all(done.returncode == 0 for done in told), told
+    assert "password = ${env:SHOP_PASSWORD}, host = ${file:host}" in told[0].stdout
+    told.append(near.run("run", "p.yaml", _data(one), "--json"))
+    assert not [done for done in told if "hush-hush" in done.stdout + done.stderr]
+    kept = [path for path in (one.folder / ".headwater").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"hush-hush" in path.read_bytes()]
+    monkeypatch.delenv("SHOP_PASSWORD")
+    odd = near.json("doctor")["findings"]
+    hints = [one["hint"] for one in odd if one["name"] == "connection"]
+    assert hints == ["the environment has no SHOP_PASSWORD"]
+
+
 def test_a_project_that_moved_reads_what_lies_where_it_is_now(one: Project) -> None:
     before = _write(one.folder / "before", "moved", 1, 0, "moving")
     _run(one, before)

@@ -101,6 +101,15 @@ def test_nobody_takes_over_without_a_project_to_own_it() -> None:
     owned_by("shop").when(command).rejected("owned_elsewhere")
 
 
+def test_a_folder_that_becomes_a_project_with_a_name_keeps_its_pipelines() -> None:
+    folder = owned_by("/shop")
+    folder.when(register(SHOP, "shop")).then(revised(SHOP, "shop"))
+    named = folder.when(register(SHOP, "shop")).and_so()
+    assert owner(named) == "shop"
+    named.when(register(SHOP, "shop")).nothing()
+    folder.when(register(BANK, "shop")).rejected("owned_elsewhere")
+
+
 def test_a_name_of_nobody_goes_to_the_first_project_that_revises_it() -> None:
     owned_by("").when(register(BANK, "")).then(revised(BANK, ""))
     owned_by("").when(register(SHOP, "shop")).nothing()
