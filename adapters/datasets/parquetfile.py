@@ -19,19 +19,29 @@ def read_parquet(reading: Reading, engine: Engine) -> SourceRead:
     try:
         records = rows_in(reading.path)
     except (OSError, pa.ArrowInvalid) as error:
-        raise broken(
-            "bad_row", f"not a Parquet file: {error}", where=reading.path, retryable=True
-        ) from error
+        raise _no_parquet(reading, str(error)) from error
     with Look(reading.path, None) as look:
         try:
             found = engine.columns(f"from read_parquet({literal(reading.path)})")
             hold_columns(reading, list(found), reading.path)
             rejected = _read(reading, engine, found)
-        except StepBroken:
+        except StepBroken as stopped:
             look.hold()
-            raise
+            if stopped.error.code != "sql_error":
+                raise
+            raise _no_parquet(reading, stopped.error.message) from stopped
         scan = look.result()
     return reading.seen(scan, records, rejected)
+
+
+def _no_parquet(reading: Reading, reason: str) -> StepBroken:
+    return broken(
+        "bad_row",
+        f"not a whole Parquet file: {reason}",
+        where=reading.path,
+        hint="write it under another name and rename it when it is whole",
+        retryable=True,
+    )
 
 
 def _read(reading: Reading, engine: Engine, found: dict[str, str]) -> int:

@@ -1,13 +1,18 @@
 """Destinations under kill: at every moment the old content or the new, never a part."""
 
+import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.datasets.targets import FileSinks
+from commands.steps.ports import Mark, StepBroken
 
 WRITER = """
 import sys
@@ -51,3 +56,65 @@ def test_a_writer_that_is_killed_leaves_whole_content(tmp_path: Path, microsecon
         drafts = list(tmp_path.glob(".*.headwater-draft"))
         assert len(drafts) == 1
     assert not list(tmp_path.glob(".*.headwater-draft"))
+
+
+DYING = """
+import os, signal, sys
+from datetime import datetime, timedelta, UTC
+from pathlib import Path
+from uuid import UUID
+from adapters.datasets import targets
+from commands.steps.ports import Mark
+
+sinks = targets.FileSinks(sys.argv[1], [sys.argv[1]])
+at = datetime(2026, 1, 1, tzinfo=UTC)
+put = targets._put_mark
+
+
+def die(target, mark):
+    if sys.argv[2] == "behind":
+        put(target, mark)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+for number, text in enumerate(("old", "new")):
+    if number:
+        targets._put_mark = die
+    with sinks.draft("rows.csv") as draft:
+        Path(draft.path).write_text(text)
+        draft.publish(Mark(pipeline="p", step="s", run=UUID(int=number), key=text, rows=1,
+                           run_time=at + timedelta(seconds=number)))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "behind"])
+def test_killed_around_its_mark_it_is_written_again_or_known(tmp_path: Path, moment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(tmp_path), moment],
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    target = tmp_path / "rows.csv"
+    assert target.read_text() == "new"
+    sinks = FileSinks(str(tmp_path), [str(tmp_path)])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    old = Mark(pipeline="p", step="s", run=UUID(int=0), key="old", rows=1, run_time=start)
+    new = replace(old, run=UUID(int=1), key="new", run_time=start + timedelta(seconds=1))
+    with sinks.draft("rows.csv") as draft:  # the older run must not take the rows for its own
+        assert draft.unchanged("old", old.run_time) is None
+    with sinks.draft("rows.csv") as draft:
+        there = draft.unchanged("new", new.run_time)
+        assert (there is not None) == (moment == "behind")
+        if there is None:
+            Path(draft.path).write_text("new")
+            draft.publish(new)
+    assert target.read_text() == "new"
+    with sinks.draft("rows.csv") as draft:
+        Path(draft.path).write_text("old")
+        with pytest.raises(StepBroken, match="began later"):
+            draft.publish(old)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".rows.csv.headwater.json",
+        "rows.csv",
+    ]

@@ -1,13 +1,17 @@
 """Files that nobody should write: bombs, cut ones, endless lines, some that change meanwhile."""
 
 import gzip
+import io
 import json
 import os
 import random
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from adapters.datasets.packed import Unpacking
@@ -15,6 +19,7 @@ from adapters.engines.sniffing import sniff
 from commands.steps.ports import StepBroken
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource
+from domain.run.commands import Failed, Succeeded
 from domain.run.events import StepError
 from tests.commands.steps.bench import Bench, Walk
 
@@ -273,3 +278,50 @@ def test_a_bomb_raises_before_it_is_handed_on() -> None:
     assert sum(len(next(pieces)) for _ in range(99)) == 99 * 2**20
     with pytest.raises(StepBroken, match="unpack to more than"):
         list(pieces)
+
+
+def _harmed(data: bytes, chance: random.Random) -> bytes:
+    """The same bytes with a few of them changed, lost, doubled or cut off."""
+    made = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 5))):
+        at = chance.randrange(len(made) + 1)
+        match chance.randrange(5):
+            case 0:
+                made[at : at + 1] = chance.randbytes(1)
+            case 1:
+                del made[at : at + chance.randrange(1, 60)]
+            case 2:
+                made[at:at] = chance.choice((b'"', b"\n", b"\r", b"\0", b",", b"\xff", b"1e999"))
+            case 3:
+                made[at:at] = made[: chance.randrange(40)]
+            case _:
+                made = made[:at]
+    return bytes(made)
+
+
+def _whole(name: str) -> bytes:
+    rows = [(n, f"x, {n}") for n in range(60)]
+    if name.endswith(".parquet"):
+        file = io.BytesIO()
+        table = pa.table({"n": [n for n, _ in rows], "g": [g for _, g in rows]})
+        pq.write_table(table, file, row_group_size=20)
+        return file.getvalue()
+    lines = [json.dumps({"n": n, "g": g}) if "json" in name else f'{n},"{g}"' for n, g in rows]
+    text = "\n".join([*([] if "json" in name else ["n,g"]), *lines, ""]).encode()
+    return gzip.compress(text) if name.endswith(".gz") else text
+
+
+@pytest.mark.parametrize("name", ["in.parquet", "in.csv", "in.csv.gz", "in.jsonl", "in.jsonl.gz"])
+def test_harmed_files_are_read_in_full_or_told(bench: Bench, name: str) -> None:
+    chance = random.Random(name)  # no secret
+    source = {"kind": name.split(".")[1], "path": name, "columns": {**N, "g": "string"}}
+    step = {"id": "raw", "kind": "ingest", "source": "s", "limits": {"max_quarantined": "100%"}}
+    for _ in range(8):
+        bench.write(name, _harmed(_whole(name), chance))
+        result = Walk(bench, {"sources": {"s": source}, "steps": [step]}).step("raw")
+        if isinstance(result, Failed):
+            assert result.error.code.startswith(("bad_", "missing_", "extra_", "empty_"))
+            assert str(bench.project / name) in result.error.where
+        else:
+            outcome = cast("Succeeded", result).outcome
+            assert outcome.rows_in == (outcome.rows_out or 0) + (outcome.rows_quarantined or 0)
