@@ -216,9 +216,21 @@ def _take_project(project: Project, values: dict[str, Any], sources: dict[str, s
     for setting in project.settings:
         _belongs(setting)
         if setting.env in ("", project.env):
-            values[setting.name], sources[setting.name] = setting.value, setting.place
-    if "data" in values:
-        values["data"] = str(project.home / str(values["data"]))
+            values[setting.name] = _absolute(setting.name, setting.value, project.home)
+            sources[setting.name] = setting.place
+
+
+def _absolute(name: str, value: Any, folder: Path) -> Any:
+    """Paths in headwater.toml begin at its folder, wherever the command is typed."""
+    if name == "data" and isinstance(value, str):
+        return str(folder / Path(value).expanduser())
+    if name == "roots":
+        listed = value.split(os.pathsep) if isinstance(value, str) else value
+        if isinstance(listed, list) and all(isinstance(one, str) for one in listed):
+            return [str(folder / Path(one).expanduser()) for one in listed if one]
+    if name == "nats_server" and isinstance(value, str) and os.sep in value:
+        return str(folder / Path(value).expanduser())
+    return value
 
 
 def _belongs(setting: Setting) -> None:
@@ -267,14 +279,12 @@ def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
     types = get_type_hints(Settings, include_extras=True)
     converted: dict[str, Any] = {}
     for name, value in values.items():
-        split = isinstance(value, str) and name == "roots"
-        given = [part for part in value.split(os.pathsep) if part] if split else value
+        placed = _absolute(name, value, Path.cwd())
         try:
-            converted[name] = msgspec.convert(given, types[name], strict=False, dec_hook=_decode)
+            converted[name] = msgspec.convert(placed, types[name], strict=False, dec_hook=_decode)
         except msgspec.ValidationError as error:
             shown = "" if name in SECRETS else f" {value!r}"
             raise Malformed(f"{sources[name]}: {name}{shown} cannot be: {error}") from None
-    converted["data"] = converted["data"].expanduser().absolute()
     return Settings(**converted)
 
 

@@ -43,6 +43,25 @@ def test_project_and_defaults_have_sections_of_their_own(tmp_path: Path) -> None
     assert found.project.defaults == {"memory": "3GiB"}
 
 
+def test_paths_begin_where_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml = "[project]\nroots = ['../shared', '/srv/in']\n[service]\ndata = 'kept'\n"
+    below = _project(tmp_path, toml) / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    found = load({}, {}, below).settings
+    assert found.data == tmp_path / "kept"
+    assert [Path(one).resolve() for one in found.roots] == [
+        tmp_path.parent / "shared",
+        Path("/srv/in"),
+    ]
+    typed = load({"roots": "a:/b", "data": "c"}, {"HEADWATER_NATS_SERVER": "./nats"}, below)
+    assert typed.settings.roots == (str(below / "a"), "/b")
+    assert typed.settings.data == below / "c"
+    assert typed.settings.nats_server == str(below / "nats")
+
+
 def test_the_data_directory_is_beside_the_nearest_project(tmp_path: Path) -> None:
     _project(tmp_path, "")
     below = tmp_path / "a" / "b"
