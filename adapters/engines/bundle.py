@@ -71,7 +71,7 @@ class _Finder(MetaPathFinder):
 
     def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
         self._folder = folder
-        self._files = frozenset(path for path in files if path.endswith(".py"))
+        self._files = {path: text for path, text in files.items() if path.endswith(".py")}
         self._names = frozenset(name for path in self._files for name in _names(path))
         self._builtins = {**vars(builtins), "__import__": _importing(self._names)}
 
@@ -84,7 +84,8 @@ class _Finder(MetaPathFinder):
         stem = name.replace(".", "/")
         for file in (f"{stem}/__init__.py", f"{stem}.py"):
             if file in self._files:
-                loader = _Loader(fullname, str(self._folder / file), self._builtins)
+                place, text = str(self._folder / file), self._files[file]
+                loader = _Loader(fullname, place, text, self._builtins)
                 return spec_from_file_location(fullname, loader.path, loader=loader)
         folder = ModuleSpec(fullname, None, is_package=True)
         folder.submodule_search_locations = [str(self._folder / stem)]
@@ -92,11 +93,24 @@ class _Finder(MetaPathFinder):
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module with built-in names of our choice."""
+    """Runs a module with built-in names of our choice, by the text that its definition has.
 
-    def __init__(self, fullname: str, path: str, names: Mapping[str, object]) -> None:
+    The file is there for tracebacks and for whoever looks at it. What runs is never what somebody
+    made of it, nor bytecode from before.
+    """
+
+    def __init__(self, fullname: str, path: str, text: str, names: Mapping[str, object]) -> None:
         super().__init__(fullname, path)
+        self._text = text
         self._builtins = names
+
+    def get_data(self, path: str) -> bytes:
+        if path != self.path:
+            raise FileNotFoundError(path)
+        return self._text.encode()
+
+    def path_stats(self, path: str) -> Mapping[str, object]:
+        raise FileNotFoundError(path)
 
     def exec_module(self, module: ModuleType) -> None:
         vars(module)["__builtins__"] = self._builtins

@@ -23,6 +23,19 @@ def loaded(folder: Path, files: Mapping[str, str], name: str = "steps") -> Modul
     return load(name, folder / "bundle", files)
 
 
+@pytest.mark.parametrize("harm", ["", "OWN = 9\n", None])
+def test_what_runs_is_the_definition_s_text_whatever_lies_there(
+    tmp_path: Path, harm: str | None
+) -> None:
+    files = {"steps.py": "from helper import OWN\n", "helper.py": "OWN = 7\n"}
+    assert vars(loaded(tmp_path, files))["OWN"] == 7
+    helper = tmp_path / "bundle" / "helper.py"
+    helper.unlink() if harm is None else helper.write_text(harm)
+    loaded(tmp_path / "other", {"steps.py": "OWN = 1\n"})
+    assert vars(loaded(tmp_path, files))["OWN"] == 7
+    assert not list((tmp_path / "bundle").glob("__pycache__"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "statement",
