@@ -72,6 +72,7 @@ class Redos:
             params=resolve(blueprint.params, start.params),
             plan=blueprint.plan,
             parallel=blueprint.parallel,
+            env=definition.env,
             reused=tuple(one for one in start.reused if one.step in above),
         )
 

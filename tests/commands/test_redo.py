@@ -1,4 +1,4 @@
-"""Putting rows back: once, and only where there are some."""
+"""The command that puts rows back, as it meets others of its kind."""
 
 from uuid import uuid4
 
