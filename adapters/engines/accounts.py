@@ -11,10 +11,11 @@ from adapters.engines.blocks import Asked
 from adapters.engines.conditions import Loss
 from adapters.engines.flattening import Unprovable, flattened
 from adapters.engines.hidden import with_hidden
-from adapters.engines.provenance import Weaver, picks_rows
+from adapters.engines.provenance import Weaver
 from adapters.engines.queries import DIALECT, parsed
 from adapters.engines.relations import Carried, Relation
 from adapters.engines.stars import ROWS, Star
+from adapters.engines.steadiness import is_count_steady
 from adapters.engines.vocabulary import volatile_in
 from commands.steps.sql import literal, quoted
 from commands.steps.tally import (
@@ -64,10 +65,12 @@ def _counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf)
     made = with_hidden(sql, hidden) if is_made else ""
     is_quick = weaver.star is not None and (bool(made) or relation.yields)
     return QueryCount(
-        prepare=tuple(f"create temp table {name} as {_text(part)}" for name, part in fixed),
+        prepare=tuple(
+            f"create or replace temp table {name} as {_text(part)}" for name, part in fixed
+        ),
         results=f"select count(*) from {MADE}" if made else _results(relation),
         carried="" if is_flat else _CARRIED,
-        is_steady=not picks_rows(tree),
+        is_steady=is_count_steady(tree),
         inputs=ways,
         made=made,
         hidden=tuple(hidden) if made else (),

@@ -25,8 +25,8 @@ from adapters.engines.relations import (
     parsed_select,
 )
 from adapters.engines.stars import Star, star_of
+from adapters.engines.steadiness import picks_rows
 from adapters.engines.unions import branch_of, is_shared, merged, renamed, stacked, stacked_flat
-from adapters.engines.vocabulary import is_aggregate
 from adapters.engines.weaving import carrying_of, flat_of
 from commands.steps.sql import literal, quoted
 
@@ -260,16 +260,6 @@ def _is_alone(block: Block, one: Carried, read: set[str]) -> bool:
     """Whether nothing but one input, read once, decides on a SELECT's rows."""
     is_joined = any(part.is_looked_at for part in block.parts)
     return read == {one.input} and not one.losses and not is_joined
-
-
-def picks_rows(query: exp.Query) -> bool:
-    """Whether a query may answer with other rows of the same data."""
-    return any(
-        isinstance(one, exp.Limit | exp.Offset | exp.Window)
-        or is_aggregate(one)
-        or (isinstance(one, exp.Distinct) and one.args.get("on") is not None)
-        for one in query.walk()
-    )
 
 
 def _read(select: exp.Select, inputs: Mapping[str, str]) -> set[str]:

@@ -75,7 +75,7 @@ class QueryCount(Struct, frozen=True, kw_only=True):
     carried: str = ""
     """A table of the query's own rows with hidden columns behind them; empty without one."""
     is_steady: bool = True
-    """Whether the same data always gives the same rows, whatever the order of its ties."""
+    """Whether the same data always gives as many rows, whatever the order of its ties."""
     inputs: tuple[InputCount, ...] = ()
     made: str = ""
     """The query with hidden columns behind its own, to be made as the table `MADE` before its own

@@ -219,7 +219,7 @@ def of_engine(
     if plan.unproven:
         return plan.unproven
     for statement in plan.prepare:
-        engine.execute(statement.replace("create temp", "create or replace temp"))
+        engine.execute(statement)
     made = plan.made or sql
     engine.execute(f"create or replace temp table {MADE} as {made}")
     if plan.results:

@@ -1,0 +1,183 @@
+"""What the row ledger costs: the same step on the same data, counted and not counted, in turn."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+
+from adapters.datasets.artifacts import FileArtifacts
+from adapters.datasets.files import FileSources
+from adapters.datasets.memory import SourceMemory
+from adapters.datasets.targets import FileSinks
+from adapters.engines.accountant import QueryAccountant
+from adapters.engines.duckdb import DuckEngines
+from adapters.engines.python import BundleFunctions
+from adapters.engines.tracer import ColumnTracer
+from adapters.pipelinefile.contracts import read_contract
+from benchmarks.report import Figure, table
+from commands.steps.ports import StepInput, StepWork, Workbench
+from commands.steps.tally import Accountant, ColumnsOf, CountedFile, QueryCount
+from commands.steps.task import carry_out
+from domain.data.dataset import DatasetVersion
+from domain.pipeline.spec import decode_spec
+from domain.run.commands import Succeeded
+
+DATA = Path(__file__).parent.parent / "examples/flights/data"
+memory_bytes = 2 << 30
+
+_BY_MAKER = """
+    select manufacturer, month, count(*) as flights, avg(arr_delay) as arr_delay
+    from flown {} aircraft using (tailnum) where month >= 1 group by all
+"""
+QUERIES = {
+    "join, group by": _BY_MAKER.format("left join"),
+    "two joins, group by": """
+        select name, manufacturer, month, count(*) as flights, avg(arr_delay) as arr_delay
+        from flown join carriers using (carrier) left join aircraft using (tailnum)
+        where month >= 1 group by all
+    """,
+    "join that loses rows, group by": _BY_MAKER.format("join"),
+    "join, every row written": "select * from flown left join aircraft using (tailnum)",
+    "group by with having": """
+        select tailnum, count(*) as flights from flown group by all having count(*) > 1
+    """,
+}
+
+
+class NoAccountant(Accountant):
+    """Counts nothing."""
+
+    def counts(self, sql: str, inputs: Mapping[str, CountedFile], columns: ColumnsOf) -> QueryCount:
+        return QueryCount(unproven="not asked for")
+
+
+class Shop:
+    """Three datasets, and steps that query them."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self._engines = DuckEngines(str(folder / "spill"), 2)
+        self._engines.memory_bytes = memory_bytes
+        self._artifacts = FileArtifacts(folder / "datasets", folder / "keys", folder / "tmp")
+        self._folder = folder
+        flights = f"read_csv('{DATA}/flights.csv.gz', nullstr = 'NA')"
+        copies = f"range({rows // 320_000 + 1}) as c(copy)"
+        self._inputs = {
+            "flown": self._made(
+                f"select f.* from {copies}, {flights} as f where arr_time is not null limit {rows}"  # noqa: S608  # our own names
+            ),
+            "aircraft": self._made(f"from read_csv('{DATA}/planes.csv', nullstr = 'NA')"),
+            "carriers": self._made(f"from read_csv('{DATA}/airlines.csv')"),
+        }
+
+    def seconds(self, sql: str, accountant: Accountant) -> float:
+        """How long one step takes."""
+        names = [name for name in self._inputs if name in sql]
+        spec = decode_spec(
+            {
+                "pipeline": "ledger",
+                "sources": {name: {"kind": "parquet", "path": "none.parquet"} for name in names},
+                "steps": [
+                    *({"id": name, "kind": "ingest", "source": name} for name in names),
+                    {"id": "made", "kind": "transform", "inputs": names, "sql": sql},
+                ],
+            }
+        )
+        work = StepWork(
+            run=uuid4(),
+            step="made",
+            attempt=1,
+            lease=1,
+            pipeline="ledger",
+            revision=1,
+            bundle="b",
+            root=str(self._folder),
+            params={},
+            run_time=datetime.now(UTC),
+            inputs=tuple(StepInput(step=name, version=self._inputs[name]) for name in names),
+            fresh=True,
+        )
+        self._engines.prepare()
+        bench = self._bench(accountant)
+        start = time.process_time()
+        result = carry_out(work, spec, {}, bench)
+        taken = time.process_time() - start
+        assert isinstance(result, Succeeded), result
+        status = result.outcome.ledger
+        assert status == ("unproven" if isinstance(accountant, NoAccountant) else "balanced"), (
+            result
+        )
+        return taken
+
+    def _made(self, query: str) -> DatasetVersion:
+        scratch = self._artifacts.scratch()
+        with duckdb.connect() as engine:
+            engine.execute(f"copy ({query}) to '{scratch}' (format parquet, compression lz4_raw)")
+        written = self._artifacts.admit(scratch)
+        return DatasetVersion(
+            dataset="ledger.input",
+            fingerprint=written.fingerprint,
+            rows=written.rows,
+            bytes=written.bytes,
+        )
+
+    def _bench(self, accountant: Accountant) -> Workbench:
+        root = str(self._folder)
+        return Workbench(
+            engines=self._engines,
+            artifacts=self._artifacts,
+            sources=FileSources(self._engines, root, [root], SourceMemory(self._folder / "known")),
+            sinks=FileSinks(root, [root]),
+            functions=BundleFunctions(self._folder / "bundle", {}),
+            tracer=ColumnTracer(),
+            contracts=read_contract,
+            accountant=accountant,
+            stopwatch=time.perf_counter,
+        )
+
+
+def figures(folder: Path, rows: int, times: int) -> list[Figure]:
+    """The share of each step's time that counting takes: the median of its ratios."""
+    shop = Shop(folder, rows)
+    found = []
+    for what, sql in QUERIES.items():
+        pairs = []
+        for turn in range(times + 1):
+            pair = {}
+            order = (QueryAccountant(), NoAccountant())
+            for accountant in order if turn % 2 else order[::-1]:
+                pair[type(accountant)] = shop.seconds(sql, accountant)
+            pairs.append((pair[QueryAccountant], pair[NoAccountant]))
+        ratios = sorted(counted / bare for counted, bare in pairs[1:])
+        bare = statistics.median(bare for _, bare in pairs[1:])
+        found.append(
+            Figure(
+                what=f"ledger of {rows:,} rows: {what}",
+                value=100 * (statistics.median(ratios) - 1),
+                unit="%",
+                reach="≤ 10 % of the step",
+                baseline=f"the same step, not counted: {bare:.2f} s",
+                method=f"{times} pairs in turn after one to warm up; ratios {ratios[0]:.2f} to"
+                f" {ratios[-1]:.2f}",
+            )
+        )
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--times", type=int, default=7)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        print(table(figures(Path(name), options.rows, options.times)))
+
+
+if __name__ == "__main__":
+    main()
