@@ -6,6 +6,7 @@ from sqlglot import exp
 
 from adapters.engines.flattening import Unprovable
 from adapters.engines.relations import Carried, Relation, column_of, only_table, parsed_select
+from adapters.engines.steadiness import picks_rows
 from adapters.engines.weaving import made_distinct
 from commands.steps.sql import quoted
 
@@ -66,12 +67,17 @@ def _nulls(relation: Relation) -> str:
 
 
 def merged(both: exp.Query, carried: tuple[Carried, ...]) -> Relation:
-    """A union that lets no row stand twice. One input in both branches is one input after it."""
-    if len({one.input for one in carried}) < len(carried):
-        raise Unprovable("a `union` that reads one input twice; `union all` can be followed")
+    """A union that lets no row stand twice. Raises `Unprovable`."""
+    inputs = [one.input for one in carried]
+    repeated = [one for one in carried if inputs.count(one.input) > 1]
+    if any(one.is_alone and picks_rows(one.passing) for one in repeated):
+        raise Unprovable("a `union` that picks rows of an input twice")
     return Relation(
         carrying=made_distinct(both, list(carried)),
-        carried=tuple(replace(one, is_list=True) for one in carried),
+        carried=tuple(
+            replace(one, is_list=True, is_alone=one.is_alone and one not in repeated)
+            for one in carried
+        ),
         flat=None,
         is_fanned=True,
         yields=False,

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """One SELECT written anew, so that it carries the numbers of its inputs' rows along."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlglot import exp
@@ -37,10 +37,9 @@ def carrying_of(block: Block, parts: list[Relation | None]) -> tuple[exp.Select,
         for one in carried:
             select.append("expressions", column_of(one.column))
     else:
-        for one in carried:
+        for one, text in zip(carried, _gathered(carried, is_distinct=merges), strict=True):
             gathered = exp.alias_(
-                parsed_expression(_gathered(one, is_distinct=merges)),
-                exp.to_identifier(one.column, quoted=True),
+                parsed_expression(text), exp.to_identifier(one.column, quoted=True)
             )
             select.append("expressions", gathered)
             if isinstance(group := select.args.get("group"), exp.Group):
@@ -58,9 +57,8 @@ def carrying_of(block: Block, parts: list[Relation | None]) -> tuple[exp.Select,
 def made_distinct(select: exp.Query, carried: list[Carried]) -> exp.Select:
     """A query without rows that stand twice; each row lists all that it is made from."""
     left_out = ", ".join(quoted(one.column) for one in carried)
-    lists = ", ".join(
-        f"{_gathered(one, is_distinct=True)} as {quoted(one.column)}" for one in carried
-    )
+    gathered = zip(carried, _gathered(carried, is_distinct=True), strict=True)
+    lists = ", ".join(f"{text} as {quoted(one.column)}" for one, text in gathered)
     if not carried:
         return exp.select("*").distinct().from_(select.subquery())
     outer = parsed_select(f"select * exclude ({left_out}), {lists} from inside group by all")
@@ -68,13 +66,30 @@ def made_distinct(select: exp.Query, carried: list[Carried]) -> exp.Select:
     return outer
 
 
-def _gathered(one: Carried, *, is_distinct: bool) -> str:
+def _gathered(carried: Sequence[Carried], *, is_distinct: bool) -> list[str]:
+    """What each hidden column lists where rows are put together. `is_distinct`: a row of an input
+    counts once, however often it was read; the first of its columns lists it."""
+    lists = [_list_of(one) for one in carried]
+    if not is_distinct:
+        return lists
+    inputs = [one.input for one in carried]
+    found = []
+    for place, name in enumerate(inputs):
+        if name in inputs[:place]:
+            found.append("null::bigint[]")
+            continue
+        mine = [text for other, text in zip(inputs, lists, strict=True) if other == name]
+        all_ = mine[0]
+        for text in mine[1:]:
+            all_ = f"list_concat({all_}, {text})"
+        found.append(f"list_distinct({all_})")
+    return found
+
+
+def _list_of(one: Carried) -> str:
     name = quoted(one.column)
-    if one.is_list:
-        flat = f"flatten(list({name}) filter (where {name} is not null))"
-        return f"list_distinct({flat})" if is_distinct else flat
-    word = "distinct " if is_distinct else ""
-    return f"list({word}{name}) filter (where {name} is not null)"
+    text = f"list({name}) filter (where {name} is not null)"
+    return f"flatten({text})" if one.is_list else text
 
 
 def put_in(select: exp.Select, block: Block, parts: list[Relation | None]) -> None:

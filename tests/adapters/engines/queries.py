@@ -70,6 +70,7 @@ class Select(Query):
         order = ", ".join(source.unique for source in self.sources)
         ends = {
             "group": "group by all",
+            "keys": "group by all",
             "having": "group by all having count(*) > 1",
             "having_sum": f"group by all having sum({self.shown[0]}) > 1",
             "having_key": f"group by all having {self.shown[0]} > 1",
@@ -86,7 +87,7 @@ class Select(Query):
         for join in self.joins:
             found = list(joined(found, left, join, tables))
             if join.kind not in ("semi", "anti"):
-                left |= set(join.source.columns)
+                left |= {*join.source.columns, *([join.using] if join.using else [])}
         found = [row for row in found if hold(self.where, row.values, tables)]
         return list(self._after(found))
 
@@ -177,8 +178,8 @@ class Select(Query):
                 if self._stays(members):
                     origins = tuple(one for row in members for one in row.origins)
                     yield Made({**members[0].values, "c": len(members)}, origins)
-        elif self.after == "distinct":
-            yield from distinct(shown)
+        elif self.after in ("distinct", "keys"):
+            yield from distinct(shown, self.occurrences)
         elif self.after in ("newest", "on"):
             met = set()
             for place in self._ordered(found):
@@ -245,7 +246,7 @@ class Union(Query):
 
     def rows(self, tables: Tables) -> list[Made]:
         both = [*self.first.rows(tables), *self._named(self.second.rows(tables))]
-        return [*distinct(both)] if self.is_distinct else both
+        return [*distinct(both, self.occurrences)] if self.is_distinct else both
 
     def own(self, occurrence: int) -> set[str]:
         if occurrence in self.first.occurrences:
@@ -267,14 +268,17 @@ class Union(Query):
         return [Made({names[n]: v for n, v in row.values.items()}, row.origins) for row in rows]
 
 
-def distinct(rows: Sequence[Made]) -> Iterator[Made]:
-    """Rows without those that stand twice, each made from all that are like it."""
-    groups: dict[tuple[Value, ...], set[tuple[int, int]]] = {}
+def distinct(rows: Sequence[Made], occurrences: Mapping[int, str]) -> Iterator[Made]:
+    """Rows without those that stand twice, each made from all that are like it: from each row of a
+    table once, however often the table is read."""
+    groups: dict[tuple[Value, ...], dict[tuple[str, int], tuple[int, int]]] = {}
     for row in rows:
-        groups.setdefault(tuple(row.values.values()), set()).update(row.origins)
+        found = groups.setdefault(tuple(row.values.values()), {})
+        for number, place in row.origins:
+            found.setdefault((occurrences[number], place), (number, place))
     for values, origins in groups.items():
         names = [f"n{place}" for place in range(len(values))]
-        yield Made(dict(zip(names, values, strict=True)), tuple(sorted(origins)))
+        yield Made(dict(zip(names, values, strict=True)), tuple(origins.values()))
 
 
 def account(query: Query, table: str, tables: Tables) -> tuple[int, int, int, int]:

@@ -25,7 +25,7 @@ from tests.adapters.engines.sources import Join, Nested, Plain, Query, Source
 
 KINDS = ("inner", "left", "right", "full", "semi", "anti", "cross")
 PICKS = ("newest", "on", "limit")
-AFTER = ("", "", "distinct", "window", *GROUPED, *PICKS)
+AFTER = ("", "", "distinct", "keys", "window", *GROUPED, *PICKS)
 
 
 @st.composite
