@@ -51,6 +51,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     term: Term
     passed: bool
+    checked: int | None = None
+    """Rows that it is about; null where it is not about rows."""
     failing: int | None = None
     """Rows that break it; null where it is not about single rows."""
     nulls: int | None = None
@@ -199,13 +201,16 @@ def _verdict(term: Term, total: int, counted: int | None, nulls: int | None) -> 
             return Verdict(
                 term=term,
                 passed=comparison.holds(share if is_percent else number),
+                checked=total,
                 failing=None if metric in ("rowCount", "duplicateValues") else number,
                 observed=f"{metric} = {observed}",
             )
         case Query():
             return Verdict(term=term, passed=True)
         case _:
-            return Verdict(term=term, passed=counted == 0, failing=counted, nulls=nulls)
+            return Verdict(
+                term=term, passed=counted == 0, checked=total, failing=counted, nulls=nulls
+            )
 
 
 def _asked(engine: Engine, contract: Contract, term: Query) -> Verdict:

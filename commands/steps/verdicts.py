@@ -84,6 +84,7 @@ def _result(verdict: Verdict, *, mild: bool) -> CheckResult:
         rule=rule,
         severity=severity,
         passed=verdict.passed,
+        checked_rows=verdict.checked,
         failing_rows=verdict.failing,
         null_rows=verdict.nulls,
         observed=verdict.observed,
