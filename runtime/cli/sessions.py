@@ -79,9 +79,9 @@ class Way:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
-        taken = await self._take("read")
+        taken = await self._arrived("read")
         if isinstance(taken, Holder):
-            async with self.joined(taken) as session:
+            async with self._connected() as session:
                 yield session
             return
         from runtime.wiring.offline import open_offline  # a client needs none of it
@@ -93,9 +93,9 @@ class Way:
     @asynccontextmanager
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
-        taken = await self._take("run")
+        taken = await self._arrived("run")
         if isinstance(taken, Holder):
-            async with self.joined(taken) as session:
+            async with self._connected() as session:
                 yield Serving(session)
             return
         from runtime.wiring.client import connect_client
@@ -112,23 +112,36 @@ class Way:
     @asynccontextmanager
     async def detached(self) -> AsyncIterator["Serving"]:
         """For work that goes on behind us: joined, where needed to a service started for it."""
-        holder = await self.holder() or await start_behind(self)
-        async with self.joined(holder) as session:
+        while not await self._ready(await self.holder() or await start_behind(self)):
+            pass  # it stopped before it could be joined
+        async with self._connected() as session:
             yield Serving(session)
 
     @asynccontextmanager
-    async def joined(self, holder: Holder | None = None) -> AsyncIterator[Session]:
+    async def joined(self) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
-        holder = holder or await self.holder()
-        if holder is None:
+        holder = await self.holder()
+        if holder is None or not await self._ready(holder):
             raise Unavailable(
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
             )
-        await self._ready(holder)
+        async with self._connected() as session:
+            yield session
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Session]:
         from runtime.wiring.client import connect_client
 
         async with connect_client(self.settings, self.datadir) as session:
             yield session
+
+    async def _arrived(self, role: Role) -> Held | Holder:
+        """The data directory itself, or a service on it that is ready. One that stops on our way
+        makes room: for us, or for the next."""
+        while isinstance(taken := await self._take(role), Holder):
+            if await self._ready(taken):
+                break
+        return taken
 
     async def _take(self, role: Role) -> Held | Holder:
         try:
@@ -143,17 +156,16 @@ class Way:
         holder = await to_thread.run_sync(self.datadir.holder)
         return holder if holder is not None and holder.role != "read" else None
 
-    async def _ready(self, holder: Holder) -> None:
+    async def _ready(self, holder: Holder) -> bool:
+        """Wait for a service to be ready; False where it stopped instead. Raises `TimedOut`."""
         with anyio.move_on_after(ready_seconds_max):
             now: Holder | None = holder
             while now is not None and now.process == holder.process:
                 if now.ready:
-                    return
+                    return True
                 await anyio.sleep(_POLL_SECONDS)
                 now = await to_thread.run_sync(self.datadir.holder)
-            raise Unavailable(
-                f"the service on {self.datadir.path} has just stopped", hint="try again"
-            )
+            return False
         raise TimedOut(
             f"the service on {self.datadir.path} (process {holder.process.pid}) is not ready "
             f"after {ready_seconds_max:.0f} s"
