@@ -209,6 +209,8 @@ class _Reader:
                 if name not in common:
                     hint = did_you_mean(name, [*common]) or f"add [connections.{name}] first"
                     self._refuse(path, f"there is no connection {name!r} to change", hint)
+                if not isinstance(value, dict):
+                    self._refuse(path, f"{path} must be a section, written [{path}]")
                 self._connection(path, name, merged(common[name], value))
         return {
             name: read_connection(name, merged(value, chosen.get("connections", {}).get(name, {})))

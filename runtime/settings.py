@@ -7,6 +7,7 @@ are loaded once by whoever starts a process, and handed on.
 import os
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -215,9 +216,10 @@ def _project(flags: Mapping[str, str], environment: Mapping[str, str], start: Pa
 def _take_project(project: Project, values: dict[str, Any], sources: dict[str, str]) -> None:
     for setting in project.settings:
         _belongs(setting)
+        value = _absolute(setting.name, setting.value, project.home)
+        _converted(setting.name, value, setting.place)
         if setting.env in ("", project.env):
-            values[setting.name] = _absolute(setting.name, setting.value, project.home)
-            sources[setting.name] = setting.place
+            values[setting.name], sources[setting.name] = value, setting.place
 
 
 def _absolute(name: str, value: Any, folder: Path) -> Any:
@@ -275,17 +277,22 @@ def _known(name: str, place: str) -> None:
 
 
 def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
+    placed = {name: _absolute(name, value, Path.cwd()) for name, value in values.items()}
+    return Settings(**{name: _converted(name, one, sources[name]) for name, one in placed.items()})
+
+
+def _converted(name: str, value: Any, place: str) -> Any:
     """One by one, so that an error can name the place its value came from."""
-    types = get_type_hints(Settings, include_extras=True)
-    converted: dict[str, Any] = {}
-    for name, value in values.items():
-        placed = _absolute(name, value, Path.cwd())
-        try:
-            converted[name] = msgspec.convert(placed, types[name], strict=False, dec_hook=_decode)
-        except msgspec.ValidationError as error:
-            shown = "" if name in SECRETS else f" {value!r}"
-            raise Malformed(f"{sources[name]}: {name}{shown} cannot be: {error}") from None
-    return Settings(**converted)
+    try:
+        return msgspec.convert(value, _types()[name], strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        shown = "" if name in SECRETS else f" {value!r}"
+        raise Malformed(f"{place}: {name}{shown} cannot be: {error}") from None
+
+
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
 
 
 def _decode(kind: type, value: Any) -> Any:

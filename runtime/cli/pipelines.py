@@ -22,6 +22,7 @@ COLUMNS = (
     Column(title="pipeline", text=key("pipeline"), gives_way=True),
     Column(title="status", text=key("status"), is_status=True),
     Column(title="revision", text=_revision, right=True),
+    Column(title="project", text=key("project"), style="dim", spare=1, gives_way=True),
     Column(title="last run", text=key("last_status"), is_status=True),
     Column(title="changed", text=lambda item: words.moment(item.get("changed_at")), style="dim"),
     Column(title="description", text=key("description"), gives_way=True),

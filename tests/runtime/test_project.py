@@ -116,6 +116,12 @@ def test_a_project_without_a_name_is_its_folder(tmp_path: Path) -> None:
         ("[env.a.envs]\n", "headwater.toml:1 env.a.envs: [env.a.envs]", "[env.a.defaults]"),
         ("[env.a.project]\nname = 'x'\n", "env.a.project.name: name is the same", ""),
         ("[env.a.service]\nworkres = 3\n", "headwater.toml:2 [env.a.service]", "workers"),
+        ("[env.a.service]\nworkers = 'many'\n", "headwater.toml:2 [env.a.service]: workers", ""),
+        (
+            "[connections.a]\nkind = 'b'\n[env.a.connections]\na = 3\n",
+            "headwater.toml:4 env.a.connections.a: env.a.connections.a must be a section",
+            "",
+        ),
         ("[service]\nenv = 'a'\n", "this file cannot choose it", "--env"),
         ("[connections.a]\nhost = 'b'\n", "headwater.toml:1 connections.a.kind", "postgres"),
         (

@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ WRITER = """
 import sys
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 from adapters.datasets.targets import FileSinks
 from commands.steps.ports import Mark
@@ -62,6 +64,7 @@ DYING = """
 import os, signal, sys
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 from adapters.datasets import targets
 from commands.steps.ports import Mark
@@ -118,3 +121,37 @@ def test_killed_around_its_mark_it_is_written_again_or_known(tmp_path: Path, mom
         ".rows.csv.headwater.json",
         "rows.csv",
     ]
+
+
+def test_a_folder_that_takes_nothing_is_told() -> None:
+    sinks = FileSinks("/proc", ["/proc"])
+    assert sinks.seen("rows.csv")[1] is None
+    for path in ("rows.csv", "new/rows.csv", "self/rows.csv"):
+        with pytest.raises(StepBroken) as stopped, sinks.draft(path):
+            pass
+        error = stopped.value.error
+        assert (error.code, error.retryable) == ("io_error", True)
+        assert error.where.startswith("/proc/")
+
+
+def test_a_destination_on_another_file_system(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as other:  # it is another one
+        link = tmp_path / "rows.csv"
+        link.symlink_to(f"{other}/rows.csv")
+        sinks = FileSinks(str(tmp_path), [str(tmp_path), other])
+        mark = Mark(
+            pipeline="p",
+            step="s",
+            run=UUID(int=1),
+            key="k",
+            rows=1,
+            run_time=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        with sinks.draft("rows.csv") as draft:
+            Path(draft.path).write_text("new")
+            draft.publish(mark)
+        assert link.is_symlink()
+        assert link.read_text() == "new"
+        seen = sinks.seen("rows.csv")[1]
+        assert seen is not None
+        assert seen.key == "k"
