@@ -16,7 +16,7 @@ from domain.pipeline.aggregate import Revision, runnable, startable
 from domain.pipeline.events import Definition
 from domain.pipeline.params import resolve
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.pipeline.steps import Transform, inputs_of, kind_of
+from domain.pipeline.steps import Step, Transform, inputs_of, kind_of
 from domain.run.commands import StartRun
 from domain.run.redo import redo
 
@@ -51,18 +51,20 @@ class Redos:
     def _under(
         self, start: StartRun, revision: Revision, before: Definition, step: str
     ) -> StartRun:
-        """The same under another revision, which must make what comes before the step alike."""
+        """The same under another revision. What comes before the step must be alike in it; what
+        stands beside the step is taken over where it is."""
         definition = revision.definition
         old, new = (decode_spec(bytes(one.spec)) for one in (before, definition))
-        known = {one.id for one in new.steps}
-        if step not in known or kind_of(new.step(step)) != kind_of(old.step(step)):
+        if not _has(new, step) or kind_of(new.step(step)) != kind_of(old.step(step)):
             raise _changed(step, revision.number)
-        above = _above(old, step)
-        for name in above:
-            if name not in known or _words(old, name, before) != _words(new, name, definition):
+        alike = _alike(start, (old, before), (new, definition))
+        for one in start.reused:
+            # What was put back there before would not be in it any more.
+            if one.step not in alike and one.outcome.readmitted:
+                raise _changed(one.step, revision.number)
+        for name in (*inputs_of(old.step(step)).values(), *inputs_of(new.step(step)).values()):
+            if name not in alike:
                 raise _changed(name, revision.number)
-        if _above(new, step) != above:
-            raise _changed(step, revision.number)
         blueprint = self._blueprints.of(definition)
         return replace(
             start,
@@ -73,24 +75,34 @@ class Redos:
             plan=blueprint.plan,
             parallel=blueprint.parallel,
             env=definition.env,
-            reused=tuple(one for one in start.reused if one.step in above),
+            reused=tuple(one for one in start.reused if one.step in alike),
         )
 
 
-def _above(spec: PipelineSpec, step: str) -> set[str]:
-    """The steps that `step` has its rows from, near and far."""
-    found: set[str] = set()
-    stack = [step]
-    while stack:
-        for name in inputs_of(spec.step(stack.pop())).values():
-            if name not in found:
-                found.add(name)
-                stack.append(name)
-    return found
+def _has(spec: PipelineSpec, step: str) -> bool:
+    return any(one.id == step for one in spec.steps)
 
 
-def _words(spec: PipelineSpec, step: str, definition: Definition) -> Mapping[str, object]:
-    files, one = definition.files, spec.step(step)
+def _alike(
+    start: StartRun, old: tuple[PipelineSpec, Definition], new: tuple[PipelineSpec, Definition]
+) -> set[str]:
+    """Steps that are the same under both revisions, and so are all that they have rows from."""
+    taken = {one.step for one in start.reused}
+    before, after = ({one.id: one for one in spec.steps} for spec, _ in (old, new))
+    alike: set[str] = set()
+    for step in start.plan:
+        if (
+            step.id in taken
+            and step.id in after
+            and alike.issuperset(step.inputs)
+            and _words(before[step.id], *old) == _words(after[step.id], *new)
+        ):
+            alike.add(step.id)
+    return alike
+
+
+def _words(one: Step, spec: PipelineSpec, definition: Definition) -> Mapping[str, object]:
+    files = definition.files
     code = code_hash(files) if isinstance(one, Transform) and one.python else ""
     return {**definition_of(one, spec, files), "kind": kind_of(one), "code": code}
 

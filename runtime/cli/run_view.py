@@ -117,7 +117,7 @@ def _told(console: Console, step: Mapping[str, Any]) -> list[str]:
             hard = check["severity"] == "error"
             mark = console.styled("✗", "red") if hard else console.styled("!", "yellow")
             lines += _marked(console, mark, [f"{step['id']}: {_check(check)}"])
-    if step.get("readmitted"):
+    if step.get("readmitted") and step["status"] == "succeeded":
         file = f" from {step['mended']['name']}" if step.get("mended") else ""
         text = f"{step['id']}: {words.plural(step['readmitted'], 'row')} put back{file}"
         lines += _marked(console, console.styled("↺", "green"), [text])

@@ -1,23 +1,135 @@
 """The command that puts rows back, as it meets others of its kind."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import anyio
 import msgspec
 import pytest
 
+from adapters.clock import SystemClock
+from commands.blueprint import Blueprints
+from commands.dispatcher import CommandDispatcher
+from commands.ports import Binder, Bound
 from domain.data.dataset import DatasetVersion
+from domain.pipeline.events import Definition
+from domain.pipeline.planning import plan
+from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec
 from domain.run.commands import Succeeded
-from domain.run.events import StepOutcome
-from tests.commands.stage import FAILED, open_stage
+from domain.run.events import StepOutcome, StepReused
+from tests.commands.stage import FAILED, Stage, open_stage
 
 pytestmark = pytest.mark.anyio
+
 
 APART = DatasetVersion(dataset="flights.a.quarantine", fingerprint="9" * 64, rows=3, bytes=30)
 SET_APART = msgspec.to_builtins(
     Succeeded(outcome=StepOutcome(rows_in=9, rows_out=6, quarantine=APART, rows_quarantined=3))
 )
 PUT_BACK = msgspec.to_builtins(Succeeded(outcome=StepOutcome(rows_in=9, rows_out=9, readmitted=3)))
+
+
+class PlainBinder(Binder):
+    """Takes a pipeline file at its word."""
+
+    async def bind(
+        self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
+    ) -> tuple[str, Bound]:
+        read = decode_spec(spec)
+        encoded = encode_spec(read)
+        definition = Definition(
+            bundle=bundle_hash(encoded, files),
+            spec=msgspec.Raw(encoded),
+            files={**files},
+            root=root,
+        )
+        return read.pipeline, Bound(definition=definition, plan=plan(read), parallel=64)
+
+
+def orders(**changed: dict[str, Any]) -> dict[str, Any]:
+    """A pipeline that reads two files and joins them; `changed` has words of its parts."""
+    columns = {"id": "integer"}
+    parts: dict[str, dict[str, Any]] = {
+        "s": {"kind": "csv", "path": "s.csv", "columns": columns},
+        "t": {"kind": "csv", "path": "t.csv", "columns": columns},
+        "raw": {"kind": "ingest", "source": "s"},
+        "other": {"kind": "ingest", "source": "t"},
+        "tidy": {"kind": "clean", "input": "raw", "rules": [{"drop_nulls": ["id"]}]},
+        "joined": {
+            "kind": "transform",
+            "sql": "from tidy join other using (id)",
+            "inputs": ["tidy", "other"],
+        },
+    }
+    parts = {name: part | changed.get(name, {}) for name, part in parts.items()}
+    return {
+        "pipeline": "flights",
+        "sources": {name: parts[name] for name in ("s", "t")},
+        "steps": [{"id": name, **parts[name]} for name in ("raw", "other", "tidy", "joined")],
+    }
+
+
+@asynccontextmanager
+async def open_orders(other: Any) -> AsyncIterator[tuple[Stage, str]]:
+    """A stage with a finished run of that pipeline, whose steps have all set rows apart; `other`
+    is what came of the step of that name."""
+    async with open_stage() as stage:
+        stage.dispatcher = CommandDispatcher(
+            stage.actors, stage.store, PlainBinder(), SystemClock(), Blueprints()
+        )
+        registered = await stage.send("pipeline.register", spec=orders())
+        assert registered["status"] == "accepted", registered
+        run = str((await stage.send("run.start", pipeline="flights"))["run"])
+        for step, outcome in (("raw", SET_APART), ("other", other), ("tidy", SET_APART)):
+            await stage.reported(await stage.claimed(run, step), outcome)
+        assert (await stage.reported(await stage.claimed(run, "joined")))["status"] == "accepted"
+        yield stage, run
+
+
+async def redone(stage: Stage, run: str, step: str, **changed: dict[str, Any]) -> Any:
+    """What is taken over where rows are tried with a changed pipeline, or why they are not."""
+    registered = await stage.send("pipeline.register", spec=orders(**changed))
+    revision = registered["revision"]
+    reply = await stage.send("run.redo", run=run, step=step, revision=revision)
+    if reply["status"] == "rejected":
+        return (reply["code"], reply["details"])
+    data = [one.data for one in await stage.history(reply["stream"])]
+    assert data[0].revision == revision
+    return {one.step for one in data if isinstance(one, StepReused)}
+
+
+NULLS = {"nulls": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("step", "changed", "taken"),
+    [
+        ("raw", {"s": NULLS}, {"other"}),
+        ("raw", {"s": NULLS, "t": NULLS}, set()),
+        ("raw", {"s": NULLS, "other": {"description": "words"}}, {"other"}),
+        ("tidy", {"tidy": {"rules": [{"keep_rows": "id > 1"}]}}, {"raw", "other"}),
+        ("tidy", {"joined": {"sql": "from tidy", "inputs": ["tidy"]}}, {"raw", "other"}),
+        ("tidy", {"s": NULLS}, ("step_changed", {"step": "raw"})),
+    ],
+)
+async def test_rows_are_tried_with_another_revision(step: str, changed: Any, taken: Any) -> None:
+    async with open_orders(SET_APART) as (stage, run):
+        assert await redone(stage, run, step, **changed) == taken
+
+
+async def test_what_was_put_back_beside_the_step_is_not_lost() -> None:
+    async with open_orders(PUT_BACK) as (stage, run):
+        refused = await redone(stage, run, "raw", s=NULLS, t=NULLS)
+        assert refused == ("step_changed", {"step": "other"})
+        assert await redone(stage, run, "raw", s=NULLS) == {"other"}
+
+
+async def test_a_revision_that_is_not_there_is_told() -> None:
+    async with open_orders(SET_APART) as (stage, run):
+        reply = await stage.send("run.redo", run=run, step="raw", revision=9)
+        assert reply["code"] == "revision_not_found"
 
 
 async def test_rows_that_were_set_apart_are_put_back_once() -> None:
