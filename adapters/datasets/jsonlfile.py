@@ -1,6 +1,7 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """Files with a JSON object per line. A key that a line has not is null."""
 
+import codecs
 from collections.abc import Iterator
 
 import msgspec
@@ -191,5 +192,6 @@ def _lines(reading: Reading) -> Iterator[tuple[int, bytes]]:
     """Every line that is not blank, with its number."""
     with unpacked(reading.path) as file:
         for number, text in enumerate(file, start=1):
-            if text.rstrip(b"\n") not in _BLANK:
-                yield number, text
+            line = text.removeprefix(codecs.BOM_UTF8) if number == 1 else text
+            if line.rstrip(b"\n") not in _BLANK:
+                yield number, line

@@ -1,6 +1,7 @@
 # ruff: noqa: S608  # literals go through `commands.steps.sql`
 """Names and types of a source's columns, as its file has them."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -180,7 +181,8 @@ def _keys(path: Path) -> list[str]:
                 if file.tell() > _keys_bytes:
                     break
                 with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                    text = line.removeprefix(codecs.BOM_UTF8)
+                    fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
                     found |= {key: None for key, one in fields.items() if bytes(one) != b"null"}
     except (OSError, EOFError, zlib.error) as error:
         raise Malformed(f"{path} cannot be read: {error}") from error

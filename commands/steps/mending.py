@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from commands.steps.job import Job
-from commands.steps.ports import Engine, Mended, StepBroken, broken
+from commands.steps.ports import Engine, Mended, broken
 from commands.steps.quarantine import LINE, REASON, RESERVED, RULE, SOURCE, TEXT, Apart, set_apart
 from commands.steps.sql import (
     careful_cast,
     fitting_cast,
-    listed,
     literal,
     misfit,
     quoted,
@@ -27,7 +26,9 @@ from commands.steps.sql import (
 from domain.pipeline.sources import CsvSource, Source
 from domain.run.events import Redo
 
-_PART, _PLACE = quoted("headwater part"), quoted("headwater place")
+_TEXTS, _MISFITS, _FITTING = "texts", "misfits", "fitting"
+_columns_at_once = 64
+"""Columns whose values are tested in one query, whose plan takes time with the square of them."""
 
 
 class Mending(Struct, frozen=True, kw_only=True):
@@ -108,23 +109,22 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     good, target, rejects = files
     columns = engine.columns(f"from read_parquet({literal(good)})")
     _hold_types(source, columns, good)
-    texts = _sifted(source, _texts(engine, mended))
+    _make_texts(engine, mended)
+    _make_misfits(engine, source)
+    texts = f"(select *, misfit from {_TEXTS} left join {_MISFITS} using ({LINE}))"
     made = ", ".join(
         f"case when {_is_there(source, name)} then "
         f"{fitting_cast(name, source.types[name], source.formats.get(name))} end as {quoted(name)}"
         for name in columns
     )
-    names = listed([*columns])
-    engine.save(
-        f"select {names} from ("
-        f"select {names}, 0 as {_PART}, file_row_number as {_PLACE} "
-        f"from read_parquet({literal(good)}, file_row_number = true) union all "
-        f"select {made}, 1, {LINE} from {texts} where {RULE} is null"
-        f") order by {_PART}, {_PLACE}",
-        target,
+    engine.rows(
+        f"create temp table {_FITTING} as select {made} from {texts} "
+        f"where {RULE} is null and misfit is null order by {LINE}"
     )
+    engine.save(f"from read_parquet({literal(good)}) union all from {_FITTING}", target)
     apart = Apart(
-        relation=texts,
+        relation=f"(select * replace (coalesce({RULE}, case when misfit is not null then 'type' "
+        f"end) as {RULE}, coalesce({REASON}, misfit) as {REASON}) from {texts})",
         columns=_own(engine, mended.quarantine),
         rule=RULE,
         reason=REASON,
@@ -133,7 +133,9 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
         text=TEXT,
     )
     set_apart(engine, apart, rejects)
-    found = engine.rows(f"select count(*) from {texts} where {RULE} is not null")
+    found = engine.rows(
+        f"select count(*) from {texts} where {RULE} is not null or misfit is not null"
+    )
     return int(str(found[0][0]))
 
 
@@ -149,29 +151,32 @@ def _hold_types(source: Source, columns: dict[str, str], good: str) -> None:
         )
 
 
-def _texts(engine: Engine, mended: Mending) -> str:
+def _make_texts(engine: Engine, mended: Mending) -> None:
     """The quarantine's rows as text, mended where they were; a row that could not be taken apart
     and was not mended keeps its rule."""
     old = f"read_parquet({literal(mended.quarantine)})"
-    untouched = f"{TEXT} is not null"
     if mended.read is None:
-        shown = f"select * replace (case when {untouched} then {RULE} end as {RULE}, "
-        return f"({shown}case when {untouched} then {REASON} end as {REASON}) from {old})"
+        kept = f"{TEXT} is not null"
+        engine.rows(
+            f"create temp table {_TEXTS} as select * replace (case when {kept} then {RULE} end "
+            f"as {RULE}, case when {kept} then {REASON} end as {REASON}) from {old}"
+        )
+        return
     names = _own(engine, mended.quarantine)
-    changed = {name: _differs(f"o.{quoted(name)}", name, mended.read) for name in names}
-    is_mended = f"n.{LINE} is not null and ({' or '.join(changed.values())})"
     shown = ", ".join(
-        f"case when n.{LINE} is not null and {changed[name]} then n.{quoted(name)} "
-        f"else o.{quoted(name)} end as {quoted(name)}"
+        f"case when n.{LINE} is not null and {_differs(f'o.{quoted(name)}', name, mended.read)} "
+        f"then n.{quoted(name)} else o.{quoted(name)} end as {quoted(name)}"
         for name in names
     )
-    kept = f"o.{untouched} and not coalesce({is_mended}, false)"
-    return (
-        f"(select {shown}, o.{LINE} as {LINE}, o.{SOURCE} as {SOURCE}, "
-        f"case when {kept} then o.{RULE} end as {RULE}, "
-        f"case when {kept} then o.{REASON} end as {REASON}, "
-        f"case when {kept} then o.{TEXT} end as {TEXT} "
-        f"from {old} o left join read_parquet({literal(mended.file)}) n on n.{LINE} = o.{LINE})"
+    values = ", ".join(f"n.{quoted(name)}" for name in names)
+    kept = f"o.{TEXT} is not null and coalesce({values}, null) is null"
+    told = ", ".join(
+        f"case when {kept} then o.{name} end as {name}" for name in (RULE, REASON, TEXT)
+    )
+    engine.rows(
+        f"create temp table {_TEXTS} as select {shown}, o.{LINE} as {LINE}, "
+        f"o.{SOURCE} as {SOURCE}, {told} from {old} o "
+        f"left join read_parquet({literal(mended.file)}) n on n.{LINE} = o.{LINE}"
     )
 
 
@@ -183,8 +188,8 @@ def _differs(before: str, name: str, read: Mended) -> str:
     return f"coalesce({after}, '') <> coalesce({before}, '')"
 
 
-def _sifted(source: Source, texts: str) -> str:
-    """The same rows, where those that do not fit have a rule and a reason."""
+def _make_misfits(engine: Engine, source: Source) -> None:
+    """The lines of rows that do not fit, and why."""
     wrong = {
         name: f"{_is_there(source, name)} and "
         f"{text_cast(name, type_, source.formats.get(name))} is null"
@@ -194,12 +199,17 @@ def _sifted(source: Source, texts: str) -> str:
     said = {
         name: said_type(type_, source.formats.get(name)) for name, type_ in source.types.items()
     }
-    why = quoted("headwater misfit")
-    rule = f"coalesce({RULE}, case when {why} is not null then 'type' end)"
-    return (
-        f"(select * exclude ({why}) replace ({rule} as {RULE}, coalesce({REASON}, {why}) "
-        f"as {REASON}) from (select *, case when {RULE} is null then {misfit(wrong, said)} end "
-        f"as {why} from {texts}))"
+    engine.rows(f"create temp table parts (part integer, {LINE} bigint, misfit varchar)")
+    for start in range(0, len(wrong), _columns_at_once):
+        some = {name: wrong[name] for name in [*wrong][start : start + _columns_at_once]}
+        engine.rows(
+            f"insert into parts select {start}, {LINE}, misfit from (select {LINE}, "
+            f"{misfit(some, said)} as misfit from {_TEXTS} where {RULE} is null) "
+            f"where misfit is not null"
+        )
+    engine.rows(
+        f"create temp table {_MISFITS} as select {LINE}, arg_min(misfit, part) as misfit "
+        f"from parts group by {LINE}"
     )
 
 
@@ -235,26 +245,25 @@ def patch(engine: Engine, path: str, mended: Mending, target: str) -> None:
 
 
 def _hold_values(engine: Engine, new: str, columns: dict[str, str], mended: Mending) -> None:
-    for name, type_ in columns.items():
-        if type_ == "VARCHAR":
-            continue
-        cast = careful_cast(name, "VARCHAR", type_)
-        wrong = engine.rows(
-            f"select {LINE}, {quoted(name)} from {new} "
-            f"where {quoted(name)} is not null and {cast} is null order by {LINE} limit 1"
+    wrong = {
+        name: f"{quoted(name)} is not null and {careful_cast(name, 'VARCHAR', type_)} is null"
+        for name, type_ in columns.items()
+        if type_ != "VARCHAR"
+    }
+    said = {name: type_.lower() for name, type_ in columns.items()}
+    for start in range(0, len(wrong), _columns_at_once):
+        some = {name: wrong[name] for name in [*wrong][start : start + _columns_at_once]}
+        found = engine.rows(
+            f"select {LINE}, misfit from (select {LINE}, {misfit(some, said)} as misfit "
+            f"from {new}) where misfit is not null order by {LINE} limit 1"
         )
-        if wrong:
-            line, value = wrong[0]
-            raise _bad_value(mended, name, type_, f"line {line}: {str(value)[:80]!r}")
-
-
-def _bad_value(mended: Mending, name: str, type_: str, what: str) -> StepBroken:
-    return broken(
-        "bad_value",
-        f"column `{name}`, {what} is no {type_.lower()}",
-        where=mended.where,
-        hint="a mended row keeps the types of the step's input",
-    )
+        if found:
+            raise broken(
+                "bad_value",
+                f"line {found[0][0]}, {found[0][1]}",
+                where=mended.where,
+                hint="a mended row keeps the types of the step's input",
+            )
 
 
 def _own(engine: Engine, path: str) -> list[str]:

@@ -262,6 +262,12 @@ def test_column_edges_name_the_source(bench: Bench) -> None:
     ]
 
 
+def test_json_lines_behind_a_byte_order_mark(bench: Bench) -> None:
+    bench.write("in.jsonl", b'\xef\xbb\xbf{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n')
+    outcome = walk(bench, "jsonl", "in.jsonl", AB).outcome("raw")
+    assert (outcome.rows_out, outcome.rows_quarantined) == (2, 0)
+
+
 def test_extra_columns_of_csv(bench: Bench) -> None:
     path = bench.write("in.csv", "a,c,b\n1,9,x\n2,8,y\n")
     error = walk(bench, "csv", "in.csv", AB).error("raw")
