@@ -1,6 +1,7 @@
 """The JSON Schema says what decoding accepts."""
 
 from adapters.pipelinefile.schema import json_schema
+from domain.pipeline.rules import CLEAN_RULES, QUALITY_RULES
 
 
 def test_every_kind_and_rule_is_there() -> None:
@@ -16,9 +17,11 @@ def test_every_kind_and_rule_is_there() -> None:
     assert "sniffed" not in parts["CsvSource"]["properties"]
     assert all(part["additionalProperties"] is False for part in parts.values())
     references = {one["$ref"] for one in parts["Clean"]["properties"]["rules"]["items"]["anyOf"]}
-    assert references == {
-        f"#/$defs/{name}" for name in ("DropNulls", "Deduplicate", "KeepRows", "Cast", "Rename")
-    }
+    assert references == {f"#/$defs/{kind.__name__}" for kind in CLEAN_RULES.values()}
+    references = {one["$ref"] for one in parts["Check"]["properties"]["rules"]["items"]["anyOf"]}
+    assert references == {f"#/$defs/{kind.__name__}" for kind in QUALITY_RULES.values()}
+    assert parts["Sql"]["required"] == ["sql"]
+    assert {"where", "tolerance", "severity"} <= parts["References"]["properties"].keys()
 
 
 def test_each_reference_leads_somewhere() -> None:
