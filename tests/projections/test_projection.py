@@ -45,7 +45,6 @@ IGNORED = {
         "pipeline.resumed.v1",
         "pipeline.retired.v1",
         "run.planned.v1",
-        "run.quarantine_settled.v1",
         "run.columns_traced.v1",
         "run.step_scheduled.v1",
         "run.step_started.v1",
