@@ -153,13 +153,20 @@ def _stands_for(mark: Mark) -> datetime:
 
 def _refuse_newer(target: Path, mark: Mark) -> None:
     there = _mark(target)
-    if there is not None and there.run != mark.run and _stands_for(there) > mark.run_time:
-        raise broken(
-            "newer_content",
-            f"run {there.run}, which began later, has written to it already",
-            where=str(target),
-            hint="nothing to do: the destination holds the newer rows",
-        )
+    if there is None or there.run == mark.run or _stands_for(there) <= mark.run_time:
+        return
+    whole = target.is_file() and target.stat().st_size == there.bytes
+    hint = (
+        "nothing to do: the destination holds the newer rows"
+        if whole
+        else f"its rows are gone or changed since: run anew, or remove {_mark_path(target)}"
+    )
+    raise broken(
+        "newer_content",
+        f"run {there.run}, which began later ({_stands_for(there)}), has written to it already",
+        where=str(target),
+        hint=hint,
+    )
 
 
 @contextmanager

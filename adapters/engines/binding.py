@@ -84,6 +84,7 @@ class _Binding:
         self._ids = [step.id for step in spec.steps]
         self._problems: list[Problem] = []
         self._written: dict[Path, str] = {}
+        self._read: dict[Path, str] = {}
         self._contracts: Contracts = {}
 
     def bound(self, read: ContractReader) -> tuple[PipelineSpec, tuple[PlannedStep, ...]]:
@@ -142,6 +143,7 @@ class _Binding:
                 hint = "declare `columns:`, or give the param a default"
                 self._problems.append(Problem(path=path, message=message, hint=hint))
             return replace(source, sniffed={})
+        self._read.setdefault(file, name)
         try:
             types = sniff(source, file)
         except Malformed as error:
@@ -260,6 +262,9 @@ class _Binding:
         if isinstance(file, Path) and self._written.setdefault(file, id_) != id_:
             message = f"step `{self._written[file]}` writes to {text} already"
             yield Problem(path=path, message=message, hint="give each store step its own file")
+        if isinstance(file, Path) and file in self._read:
+            source = self._read[file]
+            self.warnings.append(f"step `{id_}` writes to {text}, which source `{source}` reads")
 
     def _no_step(self, name: str, path: str) -> Problem:
         hint = did_you_mean(name, self._ids)

@@ -2,6 +2,7 @@
 """What binding pins, plans and warns of."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -177,6 +178,31 @@ def test_a_function_that_cannot_be_called(project: Project, code: str, message: 
 def test_what_is_unused_is_told(project: Project) -> None:
     bound = project.bound(HEAD.replace("steps:", "  more: {kind: csv, path: people.csv}\nsteps:"))
     assert bound.warnings == ("source `more` is used by no step", "param `least` is used nowhere")
+
+
+def test_a_destination_that_is_a_source_is_told(project: Project) -> None:
+    store = "  - {id: out, kind: store, input: raw, sink: {kind: csv, path: ./people.csv}}\n"
+    assert project.bound(HEAD + store).warnings == (
+        "step `out` writes to ./people.csv, which source `people` reads",
+        "param `least` is used nowhere",
+    )
+
+
+def test_only_connections_refer_to_secrets(project: Project) -> None:
+    place, message, hint = project.problems(HEAD.replace("people.csv", "'${env:HOME}/a.csv'"))[0]
+    assert place == "p.yaml:5 sources.people.path"
+    assert "only connections of headwater.toml" in message
+    assert hint == "use a param: `${name}`"
+
+
+def test_modules_outside_the_bundle_are_refused(project: Project) -> None:
+    spec = {"pipeline": "p", "steps": [{"id": "a", "kind": "transform", "sql": "select 1 as x"}]}
+    files = {"../escaped.py": "", "../far.sql": "", "near.py": ""}
+    root = str(project.folder)
+    with pytest.raises(Rejection, match="leads outside the bundle") as refused:
+        bind(spec, files, root, [root], read_contract)
+    problems: Any = refused.value.details["problems"]
+    assert [one["path"] for one in problems] == ["files.../escaped.py"]
 
 
 def test_a_path_may_hold_params(project: Project) -> None:

@@ -98,8 +98,12 @@ def test_an_older_run_is_held_off_by_a_mark_whose_rows_are_gone(bench: Bench) ->
     newer.run_time += timedelta(seconds=1)
     newer.outcome("kept")
     target(bench).unlink()
-    assert walk(bench, rows="9,z\n").error("kept").code == "newer_content"
+    error = walk(bench, rows="9,z\n").error("kept")
+    assert (error.code, str(mark(bench)) in error.hint) == ("newer_content", True)
     assert not target(bench).exists()
+    mark(bench).unlink()
+    walk(bench, rows="9,z\n").outcome("kept")
+    assert target(bench).read_text() == "n,g\n9,z\n"
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(bench: Bench) -> None:
