@@ -82,7 +82,7 @@ class Apply(InEnvironment):
         async with way.writing() as session:
             for name in self.file:
                 try:
-                    items.append(await self._apply(console, session, Path(name)))
+                    items.append(await self._apply(console, way, session, Path(name)))
                 except HeadwaterError as error:
                     if len(self.file) == 1:
                         raise
@@ -92,8 +92,15 @@ class Apply(InEnvironment):
             print_document(console, {"items": items})
         return worst
 
-    async def _apply(self, console: Console, session: Session, path: Path) -> dict[str, Any]:
+    async def _apply(
+        self, console: Console, joined: Way, session: Session, path: Path
+    ) -> dict[str, Any]:
         way = Way(self, path)
+        if way.datadir.path != joined.datadir.path:
+            raise Malformed(
+                f"{path} belongs to another data directory than {self.file[0]}",
+                hint="apply it by a command of its own, or name one for both by --data",
+            )
         file = await read_file(path, way.sourced)
         more: dict[str, Any] = {"take_over": True} if self.take_over else {}
         more |= {} if self.expect is None else {"expected_revision": self.expect}

@@ -254,6 +254,17 @@ def test_a_spec_over_nats_brings_its_files_and_workers_need_no_others(one: Proje
     assert refused["details"]["problems"][0]["path"] == "files.../escaped.py"
 
 
+def test_files_of_two_data_directories_are_not_applied_as_one(tmp_path: Path) -> None:
+    near = Project(tmp_path)
+    files = [str(_write(tmp_path / name, name, 1, 0, name) / "p.yaml") for name in ("c", "d")]
+    done = near.run("apply", *files)
+    assert (done.returncode, "another data directory" in done.stderr) == (2, True)
+    both = near.json("apply", *files, f"--data={tmp_path / 'both'}")
+    assert [item["pipeline"] for item in both["items"]] == ["c", "d"]
+    shown = near.json("pipelines", f"--data={tmp_path / 'both'}")["items"]
+    assert {item["pipeline"]: item["project"] for item in shown} == {"c": "c", "d": "d"}
+
+
 def test_a_run_is_of_the_environment_that_was_chosen(one: Project) -> None:
     folder = _write(one.folder / "envs", "envs", 1, 0)
     (folder / "headwater.toml").write_text(
