@@ -7,6 +7,7 @@ from commands.steps.checks import checked
 from commands.steps.job import Job, JobInput, Made, account
 from commands.steps.part import path_of
 from commands.steps.ports import Draft, Engine, Mark, broken
+from commands.steps.reuse import unsteady
 from commands.steps.sql import literal, quoted
 from domain.data.dataset import OuterDataset
 from domain.data.quality import CheckResult
@@ -43,7 +44,7 @@ def store(job: Job, step: Store) -> Made:
             # Written by this run already; what others wrote since is not ours to replace.
             return Made(outcome=kept.outcome, edges=kept.edges)
         there = _there(job, draft, key)
-        if kept is not None and there is not None:
+        if kept is not None and there is not None and not unsteady(job):
             return Made(outcome=_left(kept.outcome, job, there), edges=kept.edges)
         views = {source.name: source.path}
         with job.bench.engines.open(views, (draft.path, *job.rule_files)) as engine:

@@ -130,6 +130,25 @@ def test_freshness_is_never_reused(bench: Bench) -> None:
     assert done.error("a").code == "check_failed"
 
 
+def test_a_destination_that_is_as_it_was_left_is_checked_for_freshness_anew(bench: Bench) -> None:
+    sink = {"kind": "parquet", "path": "out.parquet"}
+    checks = [{"freshness": {"at": "3h"}}]
+    store: dict[str, object] = {
+        "id": "a",
+        "kind": "store",
+        "input": "raw",
+        "sink": sink,
+        "checks": checks,
+    }
+    done = walk(bench, given=store)
+    done.outcome("a")
+    done.run = type(done.run)(int=1)
+    assert done.outcome("a").written_by is not None
+    done.run_time = RUN_TIME + timedelta(hours=1)
+    done.run = type(done.run)(int=2)
+    assert done.error("a").code == "check_failed"
+
+
 @pytest.mark.parametrize(
     "given",
     [

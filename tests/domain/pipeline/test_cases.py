@@ -69,3 +69,17 @@ def test_a_source_that_would_be_read_is_named() -> None:
     spec = decode_spec({**PIPELINE, "tests": [{**GOOD, "given": {}}]})
     with pytest.raises(KeyError, match="raw"):
         to_be_run(spec.tests[0], spec.steps)
+
+
+def test_what_rules_look_at_is_needed_too() -> None:
+    check = {"references": ["id"], "to": "known"}
+    steps: list[dict[str, Any]] = [dict(one) for one in PIPELINE["steps"]]
+    known = {"id": "known", "kind": "transform", "sql": "select 1 as id", "inputs": ["raw"]}
+    steps = [known, *({**one, "checks": [check]} if one["id"] == "sums" else one for one in steps)]
+    case = {**GOOD, "given": {"tidy": []}}
+    spec = decode_spec({**PIPELINE, "steps": steps, "tests": [case]})
+    with pytest.raises(KeyError, match="raw"):
+        to_be_run(spec.tests[0], spec.steps)
+    given = {**case, "given": {"tidy": [], "known": []}}
+    spec = decode_spec({**PIPELINE, "steps": steps, "tests": [given]})
+    assert [step.id for step in to_be_run(spec.tests[0], spec.steps)] == ["sums"]
