@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("headwater", deadline=None)
+settings.load_profile("headwater")  # how long an example takes says more of the machine than of us
 
 NEVER_BLOCKING = ["commands", "projections", "domain"]
 """Packages that may not block the loop in which they run, themselves or through an adapter."""
