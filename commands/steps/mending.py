@@ -108,7 +108,7 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     that fit now to the second, and the others to the third. Returns how many these are."""
     good, target, rejects = files
     columns = engine.columns(f"from read_parquet({literal(good)})")
-    _hold_types(source, columns, good)
+    _hold_types(engine, source, columns, good)
     _make_texts(engine, mended)
     _make_misfits(engine, source)
     texts = f"(select *, misfit from {_TEXTS} left join {_MISFITS} using ({LINE}))"
@@ -139,8 +139,11 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     return int(str(found[0][0]))
 
 
-def _hold_types(source: Source, columns: dict[str, str], good: str) -> None:
-    wanted = {name: sql_type(type_) for name, type_ in source.types.items()}
+def _hold_types(engine: Engine, source: Source, columns: dict[str, str], good: str) -> None:
+    nulls = (
+        f"cast(null as {sql_type(type_)}) as {quoted(name)}" for name, type_ in source.types.items()
+    )
+    wanted = engine.columns(f"select {', '.join(nulls)}")
     if wanted != columns:
         other = sorted(name for name, _ in {*wanted.items()} ^ {*columns.items()})
         raise broken(

@@ -103,7 +103,7 @@ def _again(job: Job, redo: Redo, mended: Mending, make: Callable[[Job], Made]) -
         replace(one, fingerprint=given.version.fingerprint) for one in made.outcome.inputs
     )
     output = made.outcome.output
-    if output == base:
+    if output == base != given.version:
         # The step hands on what it was given, which is no version that its input ever had.
         output = replace(base, dataset=job.dataset)
     outcome = replace(made.outcome, inputs=inputs, output=output, patched=base)

@@ -138,6 +138,7 @@ class Quarantine(Listing):
             payload: dict[str, Any] = {"run": one["run"], "step": one["step"]}
             payload |= {"rows": rows} if rows else {}
             payload |= {"revision": self.revision} if self.revision is not None else {}
+            await _warn_of_newer(console, serving.session, one)
             started = await serving.session.command("run.redo", payload)
             return await go_on(self, console, serving, started)
 
@@ -162,6 +163,17 @@ class Quarantine(Listing):
             steps = ", ".join(sorted(str(one["step"]) for one in items))
             raise Usage(f"several steps of the run have set rows apart: say which of {steps}")
         return {**items[0], "position": found["position"]}
+
+
+async def _warn_of_newer(console: Console, session: Session, one: Document) -> None:
+    """What a newer run has written is replaced by the rows of the older one."""
+    newest = await session.query("monitoring.runs", {"pipeline": one["pipeline"], "limit": 1})
+    run = str(newest["items"][0]["run"])
+    if run != one["run"]:
+        console.warn(
+            f"run {run} of {one['pipeline']} is newer: where both write to one place, these rows "
+            f"replace its"
+        )
 
 
 def _whole(path: str) -> str:

@@ -6,6 +6,8 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from domain.run.events import Redo, StepOutcome
@@ -143,6 +145,31 @@ def test_rows_are_tried_as_they_are_under_another_declaration(bench: Bench) -> N
     }
     changed = ingest(bench, columns=COLUMNS | {"id": "string"})
     assert again(changed, "raw", first).error("raw").code == "schema_changed"
+
+
+def test_types_of_json_lines_and_parquet_are_cast_as_in_the_file(bench: Bench) -> None:
+    columns = {
+        "n": "integer",
+        "ok": "boolean",
+        "price": "decimal",
+        "day": {"type": "date", "format": "%d/%m/%Y"},
+        "at": "timestamp",
+    }
+    good = {"n": 1, "ok": True, "price": "1.25", "day": "01/02/2013", "at": "2013-01-02 03:04:05"}
+    bad = good | {"n": "x", "ok": False}
+    bench.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in (good, bad)))
+    texts = [{name: str(value) for name, value in row.items()} for row in (good, bad)]
+    pq.write_table(pa.Table.from_pylist(texts), bench.project / "in.parquet")
+    for kind in ("jsonl", "parquet"):
+        source = {"kind": kind, "path": f"in.{kind}", "columns": columns}
+        step = {"id": "raw", "kind": "ingest", "source": "s", **ALL}
+        walk = Walk(bench, {"sources": {"s": source}, "steps": [step]})
+        first = walk.outcome("raw")
+        (row,) = apart(bench, first)
+        row["n"] = "2"
+        outcome = again(walk, "raw", first, mend(bench, "m.csv", [row])).outcome("raw")
+        one, two = bench.rows(outcome.output)
+        assert two == one | {"n": 2, "ok": False}
 
 
 def test_an_empty_text_of_json_stays_one(bench: Bench) -> None:
