@@ -169,7 +169,7 @@ def mended(bench: Bench, outcome: StepOutcome, wanted: set[int]) -> tuple[Redo, 
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     phases=[Phase.generate],  # an example is small, and shrinking it takes minutes
     suppress_health_check=list(HealthCheck),
