@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,11 @@ from domain.data.dataset import OuterDataset
 
 mended_bytes_max = 256 * 1024 * 1024
 """More than that is not mended by hand: it is a source."""
+
+_field_chars_max = 16 * 2**20
+"""One field, as in a source."""
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 Fields = dict[str, str | None]
 
@@ -52,6 +58,7 @@ def _content(path: str) -> bytes:
 
 
 def _csv_rows(path: str, content: bytes) -> Iterator[tuple[int, Fields]]:
+    csv.field_size_limit(_field_chars_max)
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         names = next(reader, [])
@@ -89,10 +96,10 @@ def _text(raw: bytes) -> str | None:
 
 
 def _line(path: str, place: int, row: Fields) -> int:
-    try:
-        return int(row[LINE] or "")
-    except (KeyError, ValueError):
-        raise _no_line(path, place) from None
+    told = row.get(LINE) or ""
+    if not _NUMBER.fullmatch(told):
+        raise _no_line(path, place)
+    return int(told)
 
 
 def _no_line(path: str, place: int) -> StepBroken:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from adapters.datasets.reading import Reading, bad_row
 from adapters.disk import io_translated
 from commands.steps.ports import Engine, StepBroken, broken
-from commands.steps.quarantine import LINE, REASON, RULE, TEXT, Apart, set_apart
+from commands.steps.quarantine import LINE, MISFIT, REASON, RULE, TEXT, Apart, set_apart
 from commands.steps.sql import fitting_cast, literal, misfit, quoted, text_cast
 
 _batch_rows = 16_384
@@ -134,8 +134,8 @@ def sift(reading: Reading, engine: Engine, sieve: Sieve) -> int:
     found = f"{sieve.relation} left join {_MISFITS} using ({LINE})"
     rejected = (
         f"(select * replace (coalesce({RULE}, 'type') as {RULE}, "
-        f"coalesce({REASON}, misfit) as {REASON}) "
-        f"from {found} where {RULE} is not null or misfit is not null)"
+        f"coalesce({REASON}, {MISFIT}) as {REASON}) "
+        f"from {found} where {RULE} is not null or {MISFIT} is not null)"
     )
     if not reading.declared:
         _hold_all(reading, engine, rejected)
@@ -165,7 +165,7 @@ def _find_misfits(reading: Reading, engine: Engine, sieve: Sieve) -> None:
     Columns are looked at some at a time: the engine takes time with the square of an expression's
     length to make a plan of it.
     """
-    columns = f"part integer, {LINE} bigint, misfit varchar"
+    columns = f"part integer, {LINE} bigint, {MISFIT} varchar"
     engine.rows(f"create temp table misfits_in_parts ({columns})")
     names = list(sieve.tests)
     for start in range(0, len(names), _columns_at_once):
@@ -173,14 +173,14 @@ def _find_misfits(reading: Reading, engine: Engine, sieve: Sieve) -> None:
         _hold_types(reading, engine, sieve, tests)
         engine.rows(
             f"""
-            insert into misfits_in_parts select {start}, {LINE}, misfit from (
-                select {LINE}, {misfit(tests, reading.said)} as misfit
+            insert into misfits_in_parts select {start}, {LINE}, {MISFIT} from (
+                select {LINE}, {misfit(tests, reading.said)} as {MISFIT}
                 from {sieve.relation} where {RULE} is null
-            ) where misfit is not null
+            ) where {MISFIT} is not null
             """
         )
     engine.rows(
-        f"create temp table {_MISFITS} as select {LINE}, arg_min(misfit, part) as misfit "
+        f"create temp table {_MISFITS} as select {LINE}, arg_min({MISFIT}, part) as {MISFIT} "
         f"from misfits_in_parts group by {LINE}"
     )
 

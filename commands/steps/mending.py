@@ -12,7 +12,17 @@ from msgspec import Struct
 
 from commands.steps.job import Job
 from commands.steps.ports import Engine, Mended, broken
-from commands.steps.quarantine import LINE, REASON, RESERVED, RULE, SOURCE, TEXT, Apart, set_apart
+from commands.steps.quarantine import (
+    LINE,
+    MISFIT,
+    REASON,
+    RESERVED,
+    RULE,
+    SOURCE,
+    TEXT,
+    Apart,
+    set_apart,
+)
 from commands.steps.sql import (
     careful_cast,
     fitting_cast,
@@ -111,7 +121,7 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     _hold_types(engine, source, columns, good)
     _make_texts(engine, mended)
     _make_misfits(engine, source)
-    texts = f"(select *, misfit from {_TEXTS} left join {_MISFITS} using ({LINE}))"
+    texts = f"(select * from {_TEXTS} left join {_MISFITS} using ({LINE}))"
     made = ", ".join(
         f"case when {_is_there(source, name)} then "
         f"{fitting_cast(name, source.types[name], source.formats.get(name))} end as {quoted(name)}"
@@ -119,12 +129,12 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     )
     engine.rows(
         f"create temp table {_FITTING} as select {made} from {texts} "
-        f"where {RULE} is null and misfit is null order by {LINE}"
+        f"where {RULE} is null and {MISFIT} is null order by {LINE}"
     )
     engine.save(f"from read_parquet({literal(good)}) union all from {_FITTING}", target)
     apart = Apart(
-        relation=f"(select * replace (coalesce({RULE}, case when misfit is not null then 'type' "
-        f"end) as {RULE}, coalesce({REASON}, misfit) as {REASON}) from {texts})",
+        relation=f"(select * replace (coalesce({RULE}, case when {MISFIT} is not null then 'type' "
+        f"end) as {RULE}, coalesce({REASON}, {MISFIT}) as {REASON}) from {texts})",
         columns=_own(engine, mended.quarantine),
         rule=RULE,
         reason=REASON,
@@ -134,7 +144,7 @@ def sort_out(engine: Engine, source: Source, mended: Mending, files: tuple[str, 
     )
     set_apart(engine, apart, rejects)
     found = engine.rows(
-        f"select count(*) from {texts} where {RULE} is not null or misfit is not null"
+        f"select count(*) from {texts} where {RULE} is not null or {MISFIT} is not null"
     )
     return int(str(found[0][0]))
 
@@ -202,16 +212,16 @@ def _make_misfits(engine: Engine, source: Source) -> None:
     said = {
         name: said_type(type_, source.formats.get(name)) for name, type_ in source.types.items()
     }
-    engine.rows(f"create temp table parts (part integer, {LINE} bigint, misfit varchar)")
+    engine.rows(f"create temp table parts (part integer, {LINE} bigint, {MISFIT} varchar)")
     for start in range(0, len(wrong), _columns_at_once):
         some = {name: wrong[name] for name in [*wrong][start : start + _columns_at_once]}
         engine.rows(
-            f"insert into parts select {start}, {LINE}, misfit from (select {LINE}, "
-            f"{misfit(some, said)} as misfit from {_TEXTS} where {RULE} is null) "
-            f"where misfit is not null"
+            f"insert into parts select {start}, {LINE}, {MISFIT} from (select {LINE}, "
+            f"{misfit(some, said)} as {MISFIT} from {_TEXTS} where {RULE} is null) "
+            f"where {MISFIT} is not null"
         )
     engine.rows(
-        f"create temp table {_MISFITS} as select {LINE}, arg_min(misfit, part) as misfit "
+        f"create temp table {_MISFITS} as select {LINE}, arg_min({MISFIT}, part) as {MISFIT} "
         f"from parts group by {LINE}"
     )
 
@@ -257,8 +267,8 @@ def _hold_values(engine: Engine, new: str, columns: dict[str, str], mended: Mend
     for start in range(0, len(wrong), _columns_at_once):
         some = {name: wrong[name] for name in [*wrong][start : start + _columns_at_once]}
         found = engine.rows(
-            f"select {LINE}, misfit from (select {LINE}, {misfit(some, said)} as misfit "
-            f"from {new}) where misfit is not null order by {LINE} limit 1"
+            f"select {LINE}, {MISFIT} from (select {LINE}, {misfit(some, said)} as {MISFIT} "
+            f"from {new}) where {MISFIT} is not null order by {LINE} limit 1"
         )
         if found:
             raise broken(

@@ -23,6 +23,9 @@ RESERVED = (RULE, REASON, SOURCE, LINE, TEXT)
 """Columns of a quarantine behind the record's own: what broke, why, in which file or dataset, on
 which physical line or row (from 1), and the record's own text where it has no columns."""
 
+MISFIT = quoted("headwater misfit")
+"""Why a row does not fit its types, while that is looked for."""
+
 _shown_max = 3
 
 

@@ -172,6 +172,18 @@ def test_types_of_json_lines_and_parquet_are_cast_as_in_the_file(bench: Bench) -
         assert two == one | {"n": 2, "ok": False}
 
 
+def test_columns_may_have_the_names_of_what_is_looked_for(bench: Bench) -> None:
+    names = ("misfit", "part", "texts", "n", "o", "t", "json")
+    good, bad = (",".join([value] * len(names)) for value in ("1", "x"))
+    columns = dict.fromkeys(names, "integer")
+    walk = ingest(bench, f"{','.join(names)}\n{good}\n{bad}\n", columns=columns)
+    first = walk.outcome("raw")
+    (row,) = apart(bench, first)
+    file = mend(bench, "m.csv", [row | dict.fromkeys(names, "2")])
+    outcome = again(walk, "raw", first, file).outcome("raw")
+    assert bench.rows(outcome.output) == [dict.fromkeys(names, 1), dict.fromkeys(names, 2)]
+
+
 def test_an_empty_text_of_json_stays_one(bench: Bench) -> None:
     lines = '{"id": "x", "name": "", "born": null}\n{"id": 2, "name": "b", "born": "2001-01-01"}\n'
     walk = ingest(bench, lines, kind="jsonl")
