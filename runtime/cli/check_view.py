@@ -43,7 +43,9 @@ def share_of(check: Mapping[str, Any]) -> str:
 
 _FOUND = (
     Column(title="result", text=result, is_status=True),
-    Column(title="rows", text=lambda one: words.count(one.get("checked_rows")), right=True),
+    Column(
+        title="rows", text=lambda one: words.count(one.get("checked_rows")), right=True, spare=3
+    ),
     Column(title="broken", text=lambda one: words.count(one.get("failing_rows")), right=True),
     Column(title="share", text=share_of, right=True, gives_way=True),
     Column(title="allowed", text=key("tolerance"), right=True, spare=2),
@@ -59,7 +61,12 @@ TRENDS = (
     Column(title="step", text=lambda one: f"{one['pipeline']}.{one['step']}", gives_way=True),
     Column(title="check", text=key("name"), gives_way=True),
     *_FOUND,
-    Column(title="checked", text=lambda one: words.moment(one["recorded_at"])[5:16], style="dim"),
+    Column(
+        title="checked",
+        text=lambda one: words.moment(one["recorded_at"])[5:16],
+        style="dim",
+        spare=1,
+    ),
     Column(title="trend", text=lambda one: trend(one["runs"])),
 )
 """Of rules as `quality.checks` tells them."""

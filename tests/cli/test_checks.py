@@ -6,10 +6,11 @@ import pytest
 
 from runtime.cli import words
 from runtime.cli.check_view import result_lines, trend, trend_columns
+from runtime.cli.console import Console
 from runtime.cli.run_view import summary
 from runtime.cli.table import render
 from tests.cli import samples
-from tests.cli.consoles import plain_console
+from tests.cli.consoles import plain_console, terminal_console
 from tests.cli.golden import assert_golden
 
 
@@ -56,15 +57,28 @@ def test_a_run_without_rules_has_no_such_table() -> None:
     assert result_lines(plain_console(), [samples.step("raw", "ingest")]) == []
 
 
-def test_rules_with_their_trends() -> None:
-    items = [
+def trends() -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = [
         {"pipeline": "flights", "step": "flown", "recorded_at": "2026-11-23T10:15:29Z", **one}
         for one in RESULTS
     ]
     history: list[list[int | None]] = [[0, 0, 0], [12, 4, 0, 1], [3] * 10, [None, None]]
     for item, counts in zip(items, history, strict=True):
         item["runs"] = [found(one, passed=one == 0) for one in counts]
+    return items
+
+
+def test_rules_with_their_trends() -> None:
+    items = trends()
     assert_golden("checks", "\n".join(render(plain_console(), trend_columns(items), items)))
+
+
+def test_a_narrow_terminal_keeps_the_trend(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = trends()
+    wide = terminal_console(monkeypatch, 72)
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = render(Console(out=wide.out, err=wide.err), trend_columns(items), items)
+    assert_golden("checks-narrow", "\n".join(lines))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 -- name: quality.checks
 WITH pipelines AS (
     SELECT DISTINCT pipeline FROM quality_runs WHERE :pipeline IS NULL OR pipeline = :pipeline
-), since AS (
+), since AS MATERIALIZED (
     SELECT p.pipeline, coalesce((
         SELECT checked FROM quality_runs q
         WHERE q.pipeline = p.pipeline AND q.checked IS NOT NULL
@@ -11,8 +11,8 @@ WITH pipelines AS (
 )
 SELECT r.pipeline, c.*
 FROM since s
-JOIN quality_runs r ON r.pipeline = s.pipeline AND r.checked >= s.position
-JOIN quality_checks c ON c.run = r.run
+CROSS JOIN quality_runs r ON r.pipeline = s.pipeline AND r.checked >= s.position
+CROSS JOIN quality_checks c ON c.run = r.run
 WHERE (:step IS NULL OR c.step = :step)
     AND (
         :rule IS NULL OR c.name = :rule OR c.rule = :rule
