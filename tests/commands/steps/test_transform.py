@@ -222,6 +222,16 @@ def test_python_functions_take_and_give_arrow(bench: Bench, name: str, rows: int
     assert outcome.ledger == "unproven"
 
 
+def test_rules_of_a_python_step_see_its_rows_and_its_input(bench: Bench) -> None:
+    checks: list[dict[str, object]] = [
+        {"sql": "from made", "severity": "warn"},
+        {"sql": "from raw", "inputs": ["raw"], "severity": "warn"},
+        {"references": ["n"], "to": "raw", "where": "n < 0", "severity": "warn"},
+    ]
+    outcome = walk(bench, python("above") | {"checks": checks}).outcome("made")
+    assert [one.failing_rows for one in outcome.checks] == [2, 10, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [

@@ -381,3 +381,22 @@ def test_a_contract_that_asks_for_another_answer_each_time_is_not_reused(bench: 
     text = contract_text({}, [rule])
     walk(bench, text, on_violation="warn").outcome("valid")
     assert again(bench, text) is Succeeded
+
+
+def test_rules_see_the_rows_that_are_left_and_those_that_came_in(bench: Bench) -> None:
+    text = contract_text({"id": {"required": True}})
+    checks: list[dict[str, object]] = [
+        {"sql": "from valid", "name": "left"},
+        {"sql": "from raw", "inputs": ["raw"], "name": "came in"},
+        {"references": ["id"], "to": "raw"},
+        {"references": ["kind"], "to": "valid"},
+    ]
+    warned = [one | {"severity": "warn"} for one in checks]
+    limits = {"max_quarantined": 5}
+    done = walk(bench, text, on_violation="quarantine", checks=warned, limits=limits)
+    outcome = done.outcome("valid")
+    *_, left, came_in, known, own = outcome.checks
+    assert (left.failing_rows, came_in.failing_rows) == (3, 5)
+    assert (known.failing_rows, own.failing_rows) == (0, 0)
+    assert {one.checked_rows for one in (left, came_in, known, own)} == {3}
+    assert (outcome.checks[0].checked_rows, outcome.checks[0].failing_rows) == (5, 2)
