@@ -1,6 +1,6 @@
 """Accounts of queries for step processes, whose start the SQL parser must not slow down."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from commands.steps.tally import Accountant, ColumnsOf, CountedFile, QueryCount
 
@@ -8,7 +8,13 @@ from commands.steps.tally import Accountant, ColumnsOf, CountedFile, QueryCount
 class QueryAccountant(Accountant):
     """Takes queries apart with the SQL parser, which is loaded with the first that needs it."""
 
-    def counts(self, sql: str, inputs: Mapping[str, CountedFile], columns: ColumnsOf) -> QueryCount:
+    def counts(
+        self,
+        sql: str,
+        inputs: Mapping[str, CountedFile],
+        columns: ColumnsOf,
+        promised: Collection[str] = (),
+    ) -> QueryCount:
         from adapters.engines.accounts import counted
 
-        return counted(sql, inputs, columns)
+        return counted(sql, inputs, columns, promised)

@@ -1,7 +1,7 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """How the rows of a query's inputs are counted: statements for the step's own engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlglot import exp
@@ -36,17 +36,25 @@ _bits_max = 1 << 31
 _NOT_UNDERSTOOD = (SqlglotError, RecursionError, KeyError, IndexError, ValueError, AttributeError)
 
 
-def counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf) -> QueryCount:
-    """How to count what becomes of the rows of a query's inputs."""
+def counted(
+    sql: str,
+    inputs: Mapping[str, CountedFile],
+    columns_of: ColumnsOf,
+    promised: Collection[str] = (),
+) -> QueryCount:
+    """How to count what becomes of the rows of a query's inputs. `promised` are inputs about whose
+    rows the step promises something."""
     try:
-        return _counted(sql, inputs, columns_of)
+        return _counted(sql, inputs, columns_of, {name.lower() for name in promised})
     except Unprovable as reason:
         return QueryCount(unproven=str(reason))
     except _NOT_UNDERSTOOD:
         return QueryCount(unproven="a construct that is not understood")
 
 
-def _counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf) -> QueryCount:
+def _counted(
+    sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf, promised: Collection[str]
+) -> QueryCount:
     tree = parsed(sql)
     if tree is None:
         raise Unprovable("text that cannot be taken apart")
@@ -60,10 +68,10 @@ def _counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf)
     if not is_flat:
         fixed.append((_CARRIED, relation.carrying))
     ways = tuple(_input(name, small[name.lower()], relation) for name in inputs)
-    hidden = weaver.star.hidden if weaver.star is not None else {ROWS: "count(*)"}
+    star = None if weaver.star is None else replace(weaver.star, promised=frozenset(promised))
+    hidden = star.hidden if star is not None else {ROWS: "count(*)"}
     is_made = is_flat and not relation.yields and _is_plain(tree, columns_of(sql))
     made = with_hidden(sql, hidden) if is_made else ""
-    is_quick = weaver.star is not None and (bool(made) or relation.yields)
     return QueryCount(
         prepare=tuple(
             f"create or replace temp table {name} as {_text(part)}" for name, part in fixed
@@ -74,7 +82,7 @@ def _counted(sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf)
         inputs=ways,
         made=made,
         hidden=tuple(hidden) if made else (),
-        quick=_quick(weaver.star, ways, small) if weaver.star is not None and is_quick else None,
+        quick=_quick(star, ways, small) if star is not None and (made or relation.yields) else None,
     )
 
 
@@ -97,17 +105,23 @@ def _quick(star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedF
         counts.append(
             replace(
                 way,
+                prepare=star.prepare(place, inputs),
                 reached=star.reached(place),
                 filtered=star.filtered(place),
                 lost=star.lost(place, inputs[name].path),
+                losses=way.losses[:1] if place else way.losses,
             )
         )
     return QuickCount(unique=star.unique(), inputs=tuple(counts))
 
 
 def _asked(columns_of: ColumnsOf) -> Asked:
+    known: dict[str, Mapping[str, str] | None] = {}
+
     def asked(query: str) -> Mapping[str, str]:
-        found = columns_of(query)
+        if query not in known:
+            known[query] = columns_of(query)
+        found = known[query]
         if found is None:
             raise Unprovable("a part that does not stand alone")
         return found

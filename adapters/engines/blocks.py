@@ -9,6 +9,7 @@ from sqlglot import exp
 from adapters.engines.flattening import Unprovable
 from adapters.engines.queries import DIALECT
 from adapters.engines.vocabulary import is_aggregate
+from commands.steps.sql import quoted
 
 Fate = Literal["inner", "left", "right", "full", "semi", "anti"]
 """What a join does: which rows of its two sides it keeps."""
@@ -237,7 +238,7 @@ def _columns(node: exp.Expr, kind: str, columns_of: Asked) -> dict[str, str]:
     if kind == "query":
         return _small(columns_of(node.unnest().sql(dialect=DIALECT)))
     if kind == "table":
-        return _small(columns_of(exp.select("*").from_(node.copy()).sql(dialect=DIALECT)))
+        return _small(columns_of(f"from {quoted(node.name.lower())}"))
     alias = node.args.get("alias")
     if alias is None or not alias.columns:
         raise Unprovable("values in FROM whose columns have no names")

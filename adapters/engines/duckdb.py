@@ -121,6 +121,7 @@ class DuckEngines(Engines):
             set timezone = 'UTC';
             set preserve_insertion_order = true;
             set enable_progress_bar = false;
+            set parquet_metadata_cache = true;
             set python_enable_replacements = false;
             set autoload_known_extensions = false;
             set autoinstall_known_extensions = false

@@ -6,7 +6,7 @@ keys of these are unique, which is asked first. So the rows that went into the r
 the query itself while it makes it, are as many different rows of the first input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from sqlglot import exp
@@ -16,11 +16,16 @@ from adapters.engines.conditions import Conditions
 from adapters.engines.queries import DIALECT
 from adapters.engines.relations import Carried, Relation
 from commands.steps.sql import literal, quoted
-from commands.steps.tally import MADE
+from commands.steps.tally import MADE, CountedFile
 
 ROWS = "headwater rows"
 """Hidden column: how many joined rows a row of the result is made from."""
 _ROW = quoted("headwater row")
+stretched_rows_min = 1_000_000
+"""Rows of the first input above which a part of them is looked at first."""
+_stretches_max = 4
+_stretched_share = 16
+"""One row of so many is in a stretch."""
 _NOT_SCALAR = ("STRUCT", "[", "MAP", "UNION", "JSON", "VARIANT")
 """Types of which values can be equal that are not the same."""
 
@@ -41,6 +46,16 @@ class Spoke(Struct, frozen=True, kw_only=True):
     def met(self) -> str:
         """Hidden column: how many joined rows this input is in."""
         return f"headwater met {self.alias}"
+
+    @property
+    def found(self) -> str:
+        """Table with the numbers of the rows that the first input meets."""
+        return quoted(f"headwater found {self.alias}")
+
+    @property
+    def missing(self) -> str:
+        """Table with the rows that were not met yet."""
+        return quoted(f"headwater missing {self.alias}")
 
     def keys(self) -> str:
         """Its keys, to be looked up in."""
@@ -71,6 +86,8 @@ class Star(Struct, frozen=True, kw_only=True):
     """Conditions on the first input alone."""
     spokes: tuple[Spoke, ...]
     is_grouped: bool
+    promised: frozenset[str] = frozenset()
+    """Inputs about whose rows the step promises something."""
 
     @property
     def hidden(self) -> dict[str, str]:
@@ -80,7 +97,7 @@ class Star(Struct, frozen=True, kw_only=True):
         met = {
             one.met: f"count({quoted(one.alias)}.{quoted(one.pairs[0][1])})"
             for one in self.spokes
-            if one.is_left
+            if one.is_left and one.input in self.promised
         }
         return {ROWS: "count(*)", **met}
 
@@ -96,7 +113,30 @@ class Star(Struct, frozen=True, kw_only=True):
         if place == 0:
             return f"select {rows}, {rows}"
         spoke = self.spokes[place - 1]
-        return f"select {self._times(spoke, rows)}, (select count(*) from {self._found(spoke)})"
+        return f"select {self._times(spoke, rows)}, (select count(*) from {spoke.found})"
+
+    def prepare(self, place: int, inputs: Mapping[str, CountedFile]) -> tuple[str, ...]:
+        """Statements that gather the rows of an input that is looked up in and the first one meets.
+
+        A few stretches of the first input tell nearly all of them. The others are then looked for
+        in the whole, which is quick, as there are few keys to look for.
+        """
+        if place == 0:
+            return ()
+        spoke = self.spokes[place - 1]
+        first = inputs[self.input]
+        rows = _passing(spoke, _numbered(inputs[spoke.input].path))
+        whole = quoted(self.input)
+        if first.rows < stretched_rows_min:
+            return (self._gathered(spoke, rows, whole),)
+        rest = f"select * from {rows} anti join {spoke.found} using ({_ROW})"
+        left = f"{spoke.missing} as {quoted(spoke.alias)}"
+        return (
+            self._gathered(spoke, rows, _stretches(first)),
+            f"create or replace temp table {spoke.missing} as {rest}",
+            f"insert into {spoke.found} select {_ROW} from {left}"
+            f" {self._meeting(spoke, whole, is_many=False)}",
+        )
 
     def filtered(self, place: int) -> str:
         """Gives how many rows conditions on an input alone remove; empty where there are none."""
@@ -108,12 +148,11 @@ class Star(Struct, frozen=True, kw_only=True):
 
     def lost(self, place: int, path: str) -> str:
         """Gives the numbers of rows without a match; empty where none can be."""
-        numbered = (
-            f"(select * exclude (file_row_number), file_row_number as {_ROW}"
-            f" from read_parquet({literal(path)}, file_row_number = true))"
-        )
+        numbered = _numbered(path)
         if place:
-            return f"select {_ROW} from {self._found(self.spokes[place - 1], numbered, 'anti')}"
+            spoke = self.spokes[place - 1]
+            rows = _passing(spoke, numbered)
+            return f"select {_ROW} from {rows} anti join {spoke.found} using ({_ROW})"
         needed = self._needed()
         return " union all ".join(
             f"select {_ROW} from {self._looked_up(needed[:n], numbered)}"
@@ -127,21 +166,28 @@ class Star(Struct, frozen=True, kw_only=True):
     def _times(self, spoke: Spoke, rows: str) -> str:
         if not spoke.is_left:
             return rows
+        if spoke.input not in self.promised:
+            return "null"
         if self.is_grouped:
             return f"(select coalesce(sum({quoted(spoke.met)}), 0) from {MADE})"
         found = self._looked_up([*self._needed(), spoke])
         return f"(select count(*) from {found})"
 
-    def _found(self, spoke: Spoke, source: str = "", kind: str = "semi") -> str:
-        """Rows of an input that the first one meets, or those that it does not meet."""
+    def _gathered(self, spoke: Spoke, rows: str, source: str) -> str:
+        met = self._meeting(spoke, source)
+        return f"create or replace temp table {spoke.found} as select {_ROW} from {rows} {met}"
+
+    def _meeting(self, spoke: Spoke, source: str, *, is_many: bool = True) -> str:
+        """A join that leaves the rows of an input that the first one's rows from `source` meet.
+        `is_many`: whether it is many rows that are looked for, and better once for each key."""
         others = [one for one in self._needed() if one is not spoke]
         keys = [
             f"{quoted(self.alias)}.{quoted(mine)} as {_key(n)}"
             for n, (mine, _) in enumerate(spoke.pairs)
         ]
-        met = f"(select distinct {', '.join(keys)} from {self._looked_up(others)})"
-        on = spoke.on(spoke.alias, is_own=True)
-        return f"{_passing(spoke, source)} {kind} join {met} as {quoted(spoke.met)} on {on}"
+        word = "distinct " if is_many else ""
+        met = f"(select {word}{', '.join(keys)} from {self._looked_up(others, source)})"
+        return f"semi join {met} as {quoted(spoke.met)} on {spoke.on(spoke.alias, is_own=True)}"
 
     def _needed(self) -> list[Spoke]:
         return [one for one in self.spokes if not one.is_left]
@@ -265,3 +311,23 @@ def _passing(one: Star | Spoke, source: str = "") -> str:
 
 def _key(place: int) -> str:
     return quoted(f"headwater key {place + 1}")
+
+
+def _numbered(path: str) -> str:
+    """The rows of a file with their numbers."""
+    return (
+        f"(select * exclude (file_row_number), file_row_number as {_ROW}"
+        f" from read_parquet({literal(path)}, file_row_number = true))"
+    )
+
+
+def _stretches(first: CountedFile) -> str:
+    """Some of the first input's rows, from several places."""
+    wide = first.rows // _stretched_share // _stretches_max
+    starts = [first.rows * n // _stretches_max for n in range(_stretches_max)]
+    parts = [
+        f"select * exclude ({_ROW}) from {_numbered(first.path)}"
+        f" where {_ROW} between {start} and {start + wide}"
+        for start in starts
+    ]
+    return f"({' union all '.join(parts)})"

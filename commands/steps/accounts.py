@@ -21,8 +21,6 @@ from domain.run.ledger import InputLedger
 
 _INEXACT = ("DOUBLE", "FLOAT")
 """Sums of these differ in the last digits from one evaluation to the next."""
-thorough_rows_max = 2_000_000
-"""Rows of an input whose every column is looked at for a mere warning: a second of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,9 @@ def uncounted(inputs: tuple[JobInput, ...], reason: str) -> Accounts:
 def planned(job: Job, engine: Engine) -> QueryCount:
     """How the rows of the query's inputs will be counted."""
     files = {one.name: CountedFile(path=one.path, rows=one.version.rows) for one in job.inputs}
-    return job.bench.accountant.counts(job.query, files, Counting(job, engine).columns)
+    return job.bench.accountant.counts(
+        job.query, files, Counting(job, engine).columns, _promised(job)
+    )
 
 
 def written(job: Job, engine: Engine, plan: QueryCount, target: str) -> QueryCount:
@@ -105,10 +105,7 @@ def _counted(counting: Counting, plan: QueryCount, relation: str) -> Accounts:
         one = next(one for one in job.inputs if one.name == count.name)
         entry = _entry(counting, one, count)
         if entry.unmatched:
-            small = one.version.rows <= thorough_rows_max
-            reasons[one.name] = told(
-                counting, one.path, count, entry.unmatched, thorough=small or _fails(job, one.name)
-            )
+            reasons[one.name] = told(counting, one, count, entry.unmatched, _fails(job, one.name))
         entries[one.name] = entry
     return Accounts(entries, reasons)
 
@@ -124,6 +121,10 @@ def _quick(counting: Counting, plan: QueryCount, relation: str) -> tuple[InputCo
     return plan.quick.inputs
 
 
+def _promised(job: Job) -> tuple[str, ...]:
+    return (*job.step.promises,) if isinstance(job.step, Transform) else ()
+
+
 def _fails(job: Job, name: str) -> bool:
     """Whether lost rows of an input fail the step."""
     if not isinstance(job.step, Transform):
@@ -135,7 +136,10 @@ def _fails(job: Job, name: str) -> bool:
 def _entry(counting: Counting, one: JobInput, count: InputCount) -> InputLedger:
     if count.is_looked_at:
         return _bare(one, looked_at=True)
-    times, reached = counting.numbers(count.reached)
+    for statement in count.prepare:
+        counting.rows(statement)
+    times, reached = counting.counts(count.reached)
+    reached = reached or 0
     filtered = counting.numbers(count.filtered)[0] if count.filtered else 0
     unmatched = 0
     if count.lost and reached + filtered < one.version.rows:
@@ -148,7 +152,7 @@ def _entry(counting: Counting, one: JobInput, count: InputCount) -> InputLedger:
         reached=reached,
         filtered=filtered,
         unmatched=unmatched,
-        duplicated=times - reached,
+        duplicated=None if times is None else times - reached,
         quarantined=0,
     )
 

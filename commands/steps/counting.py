@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from commands.steps.job import Job
 from commands.steps.ports import Engine, StepBroken
 
-_BEFORE_THE_QUERY = re.compile(r"create or replace temp (?:table|view) \"[^\"]+\" as |describe ")
+_BEFORE_THE_QUERY = re.compile(
+    r"create or replace temp (?:table|view) \"[^\"]+\" as |insert into \"[^\"]+\" |describe "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,12 @@ class Counting:
 
     def numbers(self, statement: str) -> tuple[int, ...]:
         """The first row of a query, all of numbers. Raises `StepBroken`."""
+        return tuple(one or 0 for one in self.counts(statement))
+
+    def counts(self, statement: str) -> tuple[int | None, ...]:
+        """The same with what is null in it. Raises `StepBroken`."""
         row = self.rows(statement)[0]
-        return tuple(one if isinstance(one, int) else 0 for one in row)
+        return tuple(one if isinstance(one, int) else None for one in row)
 
     def columns(self, query: str) -> dict[str, str] | None:
         """Name → type of a query's columns; None where the engine refuses it."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from commands.steps.counting import Counting
+from commands.steps.job import JobInput
 from commands.steps.sql import literal, quoted
 from commands.steps.tally import InputCount, RowLoss
 from domain.run.ledger import LostRows, LostValue, lost_text_max, lost_values_max
@@ -12,12 +13,18 @@ from domain.run.ledger import LostRows, LostValue, lost_text_max, lost_values_ma
 LOST = quoted("headwater lost")
 """Table with the numbers of the rows that were lost."""
 
+thorough_rows_max = 2_000_000
+"""Rows of an input whose every column is looked at for a mere warning: a second of work."""
 columns_tried_max = 64
 """Columns that are asked whether they tell lost rows from others."""
 _telling_min = 0.2
 """How far a column's values must lead from what holds of all rows (0) to lost rows alone (1)."""
 _NOT_TOLD_BY = ("DOUBLE", "FLOAT", "BLOB", "STRUCT", "MAP", "UNION", "BIT", "JSON", "VARIANT")
 _ROW = quoted("headwater row")
+_MOST = quoted("headwater most lost")
+_SHOWN = quoted("headwater shown")
+_LOST_ROWS = quoted("headwater lost rows")
+_DISTINCT = quoted("headwater distinct")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +41,19 @@ class Told:
     lost: tuple[LostRows, ...]
 
 
-def told(
-    counting: Counting, path: str, count: InputCount, unmatched: int, *, thorough: bool
-) -> Told:
-    """Say what became of the rows in the table `LOST`. `thorough`: look at every column."""
+def told(counting: Counting, one: JobInput, count: InputCount, unmatched: int, fails: bool) -> Told:
+    """Say what became of the rows in the table `LOST`. `fails`: whether they fail the step."""
     loss, rows = _greatest(counting, count.losses, unmatched)
     found: list[LostRows] = []
-    marked = (
-        f"select *, file_row_number in (select {_ROW} from {LOST}) as {_ROW}"
-        f" from read_parquet({literal(path)}, file_row_number = true)"
-    )
+    if loss.is_optional and not fails:
+        return Told(loss.words, rows, loss.fix, loss.is_optional, ())
+    path = one.path
+    thorough = fails or one.version.rows <= thorough_rows_max
     if loss.keys:
-        found.append(_by(counting, marked, loss.keys))
+        found.append(_by(counting, path, loss.keys))
     if thorough:
-        share = unmatched / max(counting.numbers(f"select count(*) from ({marked})")[0], 1)
-        if (telling := _telling(counting, marked, loss.keys, (unmatched, share))) is not None:
+        share = unmatched / max(one.version.rows, 1)
+        if (telling := _telling(counting, path, loss.keys, (unmatched, share))) is not None:
             found.append(telling)
     return Told(loss.words, rows, loss.fix, loss.is_optional, tuple(found))
 
@@ -73,17 +78,26 @@ def _all_optional(losses: Sequence[RowLoss]) -> bool:
     return all(loss.is_optional for loss in losses)
 
 
-def _by(counting: Counting, marked: str, columns: Sequence[str]) -> LostRows:
+def _by(counting: Counting, path: str, columns: Sequence[str]) -> LostRows:
     """Lost rows by the values of columns."""
     names = [quoted(column) for column in columns]
     shown = names[0] if len(names) == 1 else f"concat_ws(', ', {', '.join(names)})"
     keys = ", ".join(names)
+    file = f"read_parquet({literal(path)}, file_row_number = true)"
+    counting.rows(
+        f"""create or replace temp table {_MOST} as select
+            {keys}, left(any_value({shown})::varchar, {lost_text_max}) as {_SHOWN},
+            count(*) as {_LOST_ROWS}, count(*) over () as {_DISTINCT}
+        from {file} as f semi join {LOST} as l on f.file_row_number = l.{_ROW}
+        group by {keys} order by {_LOST_ROWS} desc, {_SHOWN} limit {lost_values_max}
+        """
+    )
+    same = " and ".join(f"f.{name} is not distinct from m.{name}" for name in names)
     rows = counting.rows(
         f"""
-        select left(any_value({shown})::varchar, {lost_text_max}),
-            count(*) filter (where {_ROW}) as lost, count(*), count(*) over ()
-        from ({marked}) group by {keys} having lost > 0
-        order by lost desc, 1 limit {lost_values_max}
+        select any_value(m.{_SHOWN}), any_value(m.{_LOST_ROWS}), count(*), any_value(m.{_DISTINCT})
+        from {file} as f join {_MOST} as m on {same} group by {", ".join(f"m.{n}" for n in names)}
+        order by 2 desc, 1
         """
     )
     values = tuple(
@@ -94,28 +108,27 @@ def _by(counting: Counting, marked: str, columns: Sequence[str]) -> LostRows:
 
 
 def _telling(
-    counting: Counting, marked: str, keys: Sequence[str], lost: tuple[int, float]
+    counting: Counting, path: str, keys: Sequence[str], lost: tuple[int, float]
 ) -> LostRows | None:
     """The column of which a few values hold most of the lost rows and few others."""
     unmatched, share = lost
     best: LostRows | None = None
     highest = share + (1 - share) * _telling_min
-    for column in _candidates(counting, marked, keys):
-        found = _by(counting, marked, [column])
+    for column in _candidates(counting, path, keys):
+        found = _by(counting, path, [column])
         told_by = sum(one.rows * (one.rows - 1) / max((one.of or 0) - 1, 1) for one in found.values)
         if told_by / unmatched > highest:
             best, highest = found, told_by / unmatched
     return best
 
 
-def _candidates(counting: Counting, marked: str, keys: Sequence[str]) -> Iterator[str]:
-    rows = counting.rows(f"select column_name, column_type from (describe {marked})")
-    for name, type_ in rows[:columns_tried_max]:
-        kind = str(type_)
-        if name in ("file_row_number", "headwater row") or str(name).lower() in keys:
+def _candidates(counting: Counting, path: str, keys: Sequence[str]) -> Iterator[str]:
+    columns = counting.columns(f"from read_parquet({literal(path)})") or {}
+    for name, kind in [*columns.items()][:columns_tried_max]:
+        if name.lower() in keys:
             continue
         if not kind.startswith(_NOT_TOLD_BY) and not kind.endswith("]"):
-            yield str(name)
+            yield name
 
 
 def _int(value: object) -> int:

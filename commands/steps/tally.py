@@ -1,6 +1,6 @@
 """How the rows of a query's inputs are counted: the statements, and who writes them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -41,8 +41,11 @@ class InputCount(Struct, frozen=True, kw_only=True):
     """Statements that count what becomes of one input's rows, each for itself."""
 
     name: str
+    prepare: tuple[str, ...] = ()
+    """Statements that come first, in order."""
     reached: str = ""
-    """Gives how often rows reach the result, and how many different rows do."""
+    """Gives how often rows reach the result, null where that is not counted, and how many different
+    rows do."""
     filtered: str = ""
     """Gives how many rows conditions on this input alone remove; empty where there are none."""
     lost: str = ""
@@ -88,6 +91,13 @@ class QueryCount(Struct, frozen=True, kw_only=True):
 class Accountant(Protocol):
     """Tells how the rows of a query's inputs can be counted."""
 
-    def counts(self, sql: str, inputs: Mapping[str, CountedFile], columns: ColumnsOf) -> QueryCount:
-        """Statements for an engine in which each input stands under its name."""
+    def counts(
+        self,
+        sql: str,
+        inputs: Mapping[str, CountedFile],
+        columns: ColumnsOf,
+        promised: Collection[str] = (),
+    ) -> QueryCount:
+        """Statements for an engine in which each input stands under its name. `promised` are inputs
+        about whose rows the step promises something."""
         ...

@@ -198,7 +198,8 @@ def write(tables: Tables, engine: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return paths
 
 
-Counts = dict[str, tuple[int, int, int, int]]
+Count = tuple[int, int, int, int | None]
+Counts = dict[str, Count]
 
 
 def of_engine(
@@ -215,18 +216,23 @@ def of_engine(
         return {name: type_ for name, type_, *_ in rows}
 
     files = {name: CountedFile(path=path, rows=len(tables[name])) for name, path in paths.items()}
-    plan = counted(sql, files, columns)
+    plan = counted(sql, files, columns, [*files])
     if plan.unproven:
         return plan.unproven
     for statement in plan.prepare:
         engine.execute(statement)
-    made = plan.made or sql
-    engine.execute(f"create or replace temp table {MADE} as {made}")
+    engine.execute(f"create or replace temp table {MADE} as {plan.made or sql}")
     if plan.results:
         assert one(engine, plan.results) == one(engine, f"select count(*) from ({sql})")
     quick: Counts = {}
     if plan.quick is not None and one(engine, plan.quick.unique) == 0:
         quick = told_of_all(engine, plan.quick.inputs)
+        bare = counted(sql, files, columns)
+        assert bare.quick is not None
+        engine.execute(f"create or replace temp table {MADE} as {bare.made or sql}")
+        for name, found in told_of_all(engine, bare.quick.inputs).items():
+            assert found[:3] == quick[name][:3]
+            assert found[3] in (None, quick[name][3])
     return told_of_all(engine, plan.inputs), quick
 
 
@@ -234,11 +240,13 @@ def told_of_all(engine: duckdb.DuckDBPyConnection, counts: Sequence[InputCount])
     return {count.name: told(engine, count) for count in counts if not count.is_looked_at}
 
 
-def told(engine: duckdb.DuckDBPyConnection, count: InputCount) -> tuple[int, int, int, int]:
+def told(engine: duckdb.DuckDBPyConnection, count: InputCount) -> Count:
+    for statement in count.prepare:
+        engine.execute(statement)
     times, reached = engine.execute(count.reached).fetchall()[0]
     filtered = one(engine, count.filtered) if count.filtered else 0
     lost = one(engine, f"select count(*) from ({count.lost})") if count.lost else 0
-    return reached, filtered, lost, times - reached
+    return reached, filtered, lost, None if times is None else times - reached
 
 
 def one(engine: duckdb.DuckDBPyConnection, query: str) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
+import duckdb
 import pytest
 
 from commands.steps.ports import Engine, Engines, Outline, SqlValue
@@ -88,8 +89,21 @@ def test_unmatched_rows_are_a_warning(bench: Bench) -> None:
 
 def test_the_side_that_an_outer_join_leaves_out_is_no_warning(bench: Bench) -> None:
     outcome = walk(bench, JOIN.replace("join", "left join")).outcome("made")
-    assert [told(one) for one in outcome.inputs] == [(7, 7, 0, 0, 0), (3, 2, 0, 1, 1)]
+    assert [told(one) for one in outcome.inputs] == [(7, 7, 0, 0, 0), (3, 2, 0, 1, None)]
     assert outcome.warnings == ()
+    assert outcome.ledger == "balanced"
+
+
+@pytest.mark.parametrize(
+    "sql", [JOIN, "select carrier, maker from flown join aircraft using (tail)"]
+)
+def test_how_often_it_is_used_is_counted_where_something_is_promised(
+    bench: Bench, sql: str
+) -> None:
+    keeps = {"aircraft": "at_most_once"}
+    error = walk(bench, sql.replace("join", "left join"), keeps=keeps).error("made")
+    assert error.code == "rows_duplicated"
+    assert error.message == "2 rows of aircraft reach the result 3 times: 1 too many"
 
 
 def test_a_promise_that_is_broken_fails_the_step(bench: Bench) -> None:
@@ -225,6 +239,37 @@ class LossyEngines(Engines):
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
         with self._engines.open(views, files) as engine:
             yield LossyEngine(engine)
+
+
+def test_the_few_that_are_met_late_are_found_in_many_rows(bench: Bench) -> None:
+    rows, step = 1_300_000, 299_977
+    with duckdb.connect() as engine:
+        for name, query in {
+            "flown": f"select if(n % {step} = 0, n, 1)::int as k from range({rows}) as r(n)",
+            "aircraft": f"select n::int as k from range({rows}) as r(n) where n % {step} < 2",
+        }.items():
+            engine.execute(f"copy ({query}) to '{bench.project / name}.parquet' (format parquet)")
+    done = Walk(
+        bench,
+        {
+            "sources": {
+                name: {"kind": "parquet", "path": f"{name}.parquet"}
+                for name in ("flown", "aircraft")
+            },
+            "steps": [
+                {"id": "flown", "kind": "ingest", "source": "flown"},
+                {"id": "aircraft", "kind": "ingest", "source": "aircraft"},
+                {
+                    "id": "made",
+                    "kind": "transform",
+                    "sql": "select count(*) as n from flown left join aircraft using (k)",
+                },
+            ],
+        },
+    )
+    flown, aircraft = done.all()["made"].inputs
+    assert told(flown) == (rows, rows, 0, 0, 0)
+    assert told(aircraft) == (10, 6, 0, 4, None)
 
 
 DROPPED = {
