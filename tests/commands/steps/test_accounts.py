@@ -253,7 +253,7 @@ def test_the_few_that_are_met_late_are_found_in_many_rows(bench: Bench) -> None:
         bench,
         {
             "sources": {
-                name: {"kind": "parquet", "path": f"{name}.parquet"}
+                name: {"kind": "parquet", "path": f"{name}.parquet", "columns": {"k": "integer"}}
                 for name in ("flown", "aircraft")
             },
             "steps": [
@@ -262,6 +262,7 @@ def test_the_few_that_are_met_late_are_found_in_many_rows(bench: Bench) -> None:
                 {
                     "id": "made",
                     "kind": "transform",
+                    "inputs": ["flown", "aircraft"],
                     "sql": "select count(*) as n from flown left join aircraft using (k)",
                 },
             ],
