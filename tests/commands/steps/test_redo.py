@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -120,6 +121,30 @@ def test_the_rest_is_put_back_by_a_third_run(bench: Bench) -> None:
     assert (third.rows_in, third.rows_out, third.quarantine) == (5, 5, None)
     assert [row["id"] for row in bench.rows(third.output)] == [1, 5, 2, 3, 4]
     assert bench.rows(third.output)[3]["name"] == "cy\nrus"
+
+
+def test_an_appending_store_replaces_its_part(bench: Bench) -> None:
+    bench.write("in.csv", DIRTY)
+    sink = {"kind": "csv", "path": "out"}
+    spec = {
+        "params": {"day": {"type": "date"}},
+        "sources": {"s": {"kind": "csv", "path": "in.csv", "columns": COLUMNS}},
+        "steps": [
+            {"id": "raw", "kind": "ingest", "source": "s", **ALL},
+            {"id": "out", "kind": "store", "input": "raw", "mode": "append", "sink": sink},
+        ],
+    }
+    walk = Walk(bench, spec, params={"day": "2026-01-01"})
+    first = walk.outcome("raw")
+    walk.outcome("out")
+    rows = apart(bench, first)
+    rows[0]["id"] = "2"
+    again(walk, "raw", first, mend(bench, "m.csv", rows))
+    walk.run_time += timedelta(minutes=1)
+    walk.outcome("raw")
+    assert walk.outcome("out").rows_out == 3
+    (part,) = (bench.project / "out").glob("*.csv")
+    assert len(part.read_text().splitlines()) == 4
 
 
 def test_rows_without_a_change_do_not_come_back(bench: Bench) -> None:
