@@ -30,10 +30,10 @@ from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
 from adapters.disk import io_translated
-from adapters.engines.accountant import QueryAccountant
 from adapters.engines.duckdb import DuckEngines
+from adapters.engines.ledger.accountant import QueryAccountant
+from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
-from adapters.engines.tracer import ColumnTracer
 from adapters.pipelinefile.contracts import read_contract
 from adapters.processes.messages import (
     HEADER,
@@ -153,7 +153,7 @@ class Server:
     def _bind(self, request: BindRequest) -> BindReply:
         import msgspec
 
-        from adapters.engines.binding import bind
+        from adapters.engines.binding.definition import bind
 
         spec = msgspec.json.decode(request.spec)
         bound = bind(

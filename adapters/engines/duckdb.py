@@ -15,7 +15,7 @@ from functools import lru_cache
 import duckdb
 import msgspec
 
-from adapters.engines.outline import outline
+from adapters.engines.sql.outline import outline
 from commands.steps.ports import Engine, Engines, Outline, SqlValue, StepBroken, broken
 from commands.steps.sql import literal, quoted
 from domain.pipeline.sinks import CsvSink, JsonlSink, ParquetSink, Sink

@@ -80,8 +80,7 @@ class Quarantine(Listing):
     pipeline: Annotated[str, Option("list those of one pipeline", "NAME")] = ""
     all: Annotated[bool, Option("list those that were put back, too")] = False
     limit: Annotated[
-        int | None,
-        Meta(ge=1, le=1_000_000),
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
         Option("at most so many rows, or lines of a list", "N"),
     ] = None
 

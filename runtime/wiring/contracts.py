@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
+from adapters.engines.binding.sniffing import sniff
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.profiling import profiles_of
-from adapters.engines.sniffing import sniff
 from adapters.pipelinefile.contracts import read_contract, write_contract
 from adapters.pipelinefile.texts import read_text
 from commands.steps.inspection import inspected, misfits

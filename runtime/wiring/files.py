@@ -25,7 +25,7 @@ async def bind_locally(file: PipelineFile, settings: Settings) -> Document:
 
     Raises like `read_pipeline`.
     """
-    from adapters.engines.binding import bind  # the engine is slow to import
+    from adapters.engines.binding.definition import bind  # the engine is slow to import
     from adapters.pipelinefile.contracts import read_contract
 
     roots = (file.root, *settings.roots)

@@ -14,12 +14,12 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
-from adapters.engines.accountant import QueryAccountant
-from adapters.engines.binding import bind
+from adapters.engines.binding.definition import bind
+from adapters.engines.binding.schemas import step_columns
 from adapters.engines.duckdb import DuckEngines
+from adapters.engines.ledger.accountant import QueryAccountant
+from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
-from adapters.engines.schemas import step_columns
-from adapters.engines.tracer import ColumnTracer
 from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
 from commands.steps.case import Trial, try_case

@@ -48,7 +48,7 @@ class LocalBinder(Binder):
     async def bind(
         self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
     ) -> tuple[str, Bound]:
-        from adapters.engines.binding import bind  # the engine is slow to import
+        from adapters.engines.binding.definition import bind  # the engine is slow to import
         from adapters.pipelinefile.contracts import read_contract
 
         bound = await to_thread.run_sync(bind, spec, files, root, self._roots, read_contract)

@@ -1,12 +1,14 @@
 """Command lines become typed commands, or a sentence about what is wrong with them."""
 
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 from msgspec import Meta
 
+from runtime.cli.catalog import ENTRIES
 from runtime.cli.exits import Usage
-from runtime.cli.parsing import Argument, Listing, Option, parse
+from runtime.cli.parsing import Argument, Command, Field, Listing, Option, fields_of, parse
 
 
 class Fetch(Listing):
@@ -96,3 +98,26 @@ def test_one_argument_too_many() -> None:
 
     with pytest.raises(Usage, match="'b' is one argument too many"):
         parse(Single, ["a", "b"])
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_option_can_be_given(name: str) -> None:
+    module, _, kind_name = ENTRIES[name].place.partition(":")
+    kind: type[Command] = getattr(import_module(f"runtime.cli.{module}"), kind_name)
+    fields = fields_of(kind)
+    needed = [
+        (get_args(field.type) or ("word",))[0]
+        for field in fields
+        if isinstance(field.spec, Argument) and field.required
+    ]
+    for field in fields:
+        if isinstance(field.spec, Argument):
+            continue
+        value = next(filter(None, get_args(field.type)), "1") if _is_choice(field) else "1"
+        words = [field.option] if field.is_flag else [field.option, value]
+        command = parse(kind, [*map(str, needed), *words])
+        assert getattr(command, field.name) not in (None, "", False, ())
+
+
+def _is_choice(field: Field) -> bool:
+    return get_origin(field.type) is Literal

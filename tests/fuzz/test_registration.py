@@ -7,7 +7,7 @@ import anyio
 import yaml
 
 from adapters.clock import SystemClock
-from adapters.engines import binding
+from adapters.engines.binding import definition as binding
 from adapters.memory.eventstore import MemoryEventStore
 from commands.blueprint import Blueprints
 from commands.dispatcher import CommandDispatcher

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.datasets.packed import Unpacking
-from adapters.engines.sniffing import sniff
+from adapters.engines.binding.sniffing import sniff
 from commands.steps.ports import StepBroken
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.engines.binding import bind
+from adapters.engines.binding.definition import bind
 from adapters.pipelinefile.contracts import read_contract
 from adapters.pipelinefile.reading import read_pipeline
 from commands.ports import Bound

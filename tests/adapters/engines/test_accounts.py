@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.engines.accounts import counted
+from adapters.engines.ledger.accounts import counted
 from commands.steps.tally import MADE, CountedFile, InputCount
 from tests.adapters.engines.asked import (
     COLUMNS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.engines.binding import bind
+from adapters.engines.binding.definition import bind
 from adapters.pipelinefile.contracts import read_contract
 from adapters.pipelinefile.reading import read_pipeline
 from domain.errors import Rejection

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.engines.lineage import edges, trace_columns
+from adapters.engines.lineage.columns import edges, trace_columns
 from domain.pipeline.spec import decode_spec
 
 SCHEMAS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from adapters.engines import outline
 from adapters.engines.duckdb import DuckEngines
+from adapters.engines.sql import outline
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.engines.queries import parsed
-from adapters.engines.steadiness import is_count_steady
+from adapters.engines.ledger.steadiness import is_count_steady
+from adapters.engines.sql.queries import parsed
 
 STEADY = (
     "select * from a join b using (k) where x > 1",

@@ -12,10 +12,10 @@ from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
-from adapters.engines.accountant import QueryAccountant
 from adapters.engines.duckdb import DuckEngines
+from adapters.engines.ledger.accountant import QueryAccountant
+from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
-from adapters.engines.tracer import ColumnTracer
 from adapters.pipelinefile.contracts import read_contract
 from commands.steps.ports import StepInput, StepWork, Workbench
 from commands.steps.task import carry_out

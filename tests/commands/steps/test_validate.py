@@ -16,13 +16,7 @@ CSV = """id,kind,value,day,at
 ,,9,,
 ,,9,,
 """
-COLUMNS = {
-    "id": "integer",
-    "kind": "string",
-    "value": "number",
-    "day": "date",
-    "at": "timestamp",
-}
+COLUMNS = {"id": "integer", "kind": "string", "value": "number", "day": "date", "at": "timestamp"}
 
 
 def contract_text(

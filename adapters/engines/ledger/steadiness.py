@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from adapters.engines.vocabulary import is_aggregate, name_of
+from adapters.engines.sql.vocabulary import is_aggregate, name_of
 
 _STEADY = frozenset(
     (

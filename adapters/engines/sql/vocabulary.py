@@ -7,7 +7,7 @@ import duckdb
 from msgspec import Struct
 from sqlglot import exp
 
-from adapters.engines.queries import DIALECT
+from adapters.engines.sql.queries import DIALECT
 
 _CALLED = re.compile(r"\s*(\w+)\s*\(")
 _BARE = frozenset(("current_date", "current_timestamp", "current_time", "localtimestamp"))

@@ -12,11 +12,22 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 from sqlglot import exp
 
-from adapters.engines.blocks import Asked, Block, block_of
-from adapters.engines.conditions import Conditions, Loss
-from adapters.engines.flattening import Unprovable
-from adapters.engines.queries import DIALECT
-from adapters.engines.relations import (
+from adapters.engines.ledger.stars import Star, star_of
+from adapters.engines.ledger.steadiness import picks_rows
+from adapters.engines.ledger.unions import (
+    branch_of,
+    is_shared,
+    merged,
+    renamed,
+    stacked,
+    stacked_flat,
+)
+from adapters.engines.ledger.weaving import carrying_of, flat_of
+from adapters.engines.sql.blocks import Asked, Block, block_of
+from adapters.engines.sql.conditions import Conditions, Loss
+from adapters.engines.sql.flattening import Unprovable
+from adapters.engines.sql.queries import DIALECT
+from adapters.engines.sql.relations import (
     Carried,
     Relation,
     alias_of,
@@ -24,10 +35,6 @@ from adapters.engines.relations import (
     column_of,
     parsed_select,
 )
-from adapters.engines.stars import Star, star_of
-from adapters.engines.steadiness import picks_rows
-from adapters.engines.unions import branch_of, is_shared, merged, renamed, stacked, stacked_flat
-from adapters.engines.weaving import carrying_of, flat_of
 from commands.steps.sql import literal, quoted
 
 

@@ -7,16 +7,16 @@ from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from adapters.engines.blocks import Asked
-from adapters.engines.conditions import Loss
-from adapters.engines.flattening import Unprovable, flattened
-from adapters.engines.hidden import with_hidden
-from adapters.engines.provenance import Weaver
-from adapters.engines.queries import DIALECT, parsed
-from adapters.engines.relations import Carried, Relation
-from adapters.engines.stars import ROWS, Star
-from adapters.engines.steadiness import is_count_steady
-from adapters.engines.vocabulary import volatile_in
+from adapters.engines.ledger.hidden import with_hidden
+from adapters.engines.ledger.provenance import Weaver
+from adapters.engines.ledger.stars import ROWS, Star
+from adapters.engines.ledger.steadiness import is_count_steady
+from adapters.engines.sql.blocks import Asked
+from adapters.engines.sql.conditions import Loss
+from adapters.engines.sql.flattening import Unprovable, flattened
+from adapters.engines.sql.queries import DIALECT, parsed
+from adapters.engines.sql.relations import Carried, Relation
+from adapters.engines.sql.vocabulary import volatile_in
 from commands.steps.sql import literal, quoted
 from commands.steps.tally import (
     MADE,

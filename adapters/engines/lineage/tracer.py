@@ -13,6 +13,6 @@ class ColumnTracer(Tracer):
     def trace(
         self, step: Step, schemas: Mapping[str, Mapping[str, str]], sql: str
     ) -> tuple[ColumnEdge, ...]:
-        from adapters.engines.lineage import trace_columns
+        from adapters.engines.lineage.columns import trace_columns
 
         return trace_columns(step, schemas, sql)

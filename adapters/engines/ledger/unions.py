@@ -4,10 +4,10 @@
 from msgspec.structs import replace
 from sqlglot import exp
 
-from adapters.engines.flattening import Unprovable
-from adapters.engines.relations import Carried, Relation, column_of, only_table, parsed_select
-from adapters.engines.steadiness import picks_rows
-from adapters.engines.weaving import made_distinct
+from adapters.engines.ledger.steadiness import picks_rows
+from adapters.engines.ledger.weaving import made_distinct
+from adapters.engines.sql.flattening import Unprovable
+from adapters.engines.sql.relations import Carried, Relation, column_of, only_table, parsed_select
 from commands.steps.sql import quoted
 
 

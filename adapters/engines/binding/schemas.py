@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from adapters.engines.cleanbinding import cleaned
-from adapters.engines.contractbinding import Contracts, contract_problems
-from adapters.engines.keeping import keeps_problems, unproven
-from adapters.engines.rulebinding import (
+from adapters.engines.binding.cleaning import cleaned
+from adapters.engines.binding.contracts import Contracts, contract_problems
+from adapters.engines.binding.keeping import keeps_problems, unproven
+from adapters.engines.binding.rules import (
     Columns,
     StepRows,
     ordered_by,

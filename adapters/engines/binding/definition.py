@@ -11,15 +11,15 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from adapters.engines.casebinding import case_problems
-from adapters.engines.contractbinding import Contracts, declared, read_contracts
-from adapters.engines.functions import function_problems
-from adapters.engines.keeping import unknown_promises
-from adapters.engines.queries import tables_of
-from adapters.engines.rulebinding import sql_problem
-from adapters.engines.rulereading import RuleReading
-from adapters.engines.schemas import StepSchemas
-from adapters.engines.sniffing import sniff
+from adapters.engines.binding.cases import case_problems
+from adapters.engines.binding.contracts import Contracts, declared, read_contracts
+from adapters.engines.binding.functions import function_problems
+from adapters.engines.binding.keeping import unknown_promises
+from adapters.engines.binding.rulereading import RuleReading
+from adapters.engines.binding.rules import sql_problem
+from adapters.engines.binding.schemas import StepSchemas
+from adapters.engines.binding.sniffing import sniff
+from adapters.engines.sql.queries import tables_of
 from adapters.engines.tables import SqlRefused, empty_tables
 from adapters.paths import confined
 from commands.ports import Bound

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 from sqlglot import exp
 
-from adapters.engines.blocks import Block
-from adapters.engines.conditions import Conditions
-from adapters.engines.flattening import Unprovable
-from adapters.engines.relations import (
+from adapters.engines.sql.blocks import Block
+from adapters.engines.sql.conditions import Conditions
+from adapters.engines.sql.flattening import Unprovable
+from adapters.engines.sql.relations import (
     Carried,
     Relation,
     aliased,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from adapters.engines.accounts import counted
+from adapters.engines.ledger.accounts import counted
 from adapters.engines.tables import Columns, EmptyTables, SqlRefused
 from commands.steps.tally import CountedFile, QueryCount
 from domain.pipeline.names import did_you_mean

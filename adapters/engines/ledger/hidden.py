@@ -8,8 +8,8 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from adapters.engines.queries import DIALECT, parsed
-from adapters.engines.relations import parsed_expression
+from adapters.engines.sql.queries import DIALECT, parsed
+from adapters.engines.sql.relations import parsed_expression
 from commands.steps.sql import quoted
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from adapters.engines.origins import Origins, traced
-from adapters.engines.queries import parsed
+from adapters.engines.lineage.origins import Origins, traced
+from adapters.engines.sql.queries import parsed
 from domain.data.lineage import ColumnEdge
 from domain.pipeline.rules import (
     Cast,

@@ -8,7 +8,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from adapters.engines.queries import DIALECT, parsed
+from adapters.engines.sql.queries import DIALECT, parsed
 from adapters.engines.tables import SqlRefused, names_of
 
 Column = tuple[str, str]

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from sqlglot import exp
 
-from adapters.engines.blocks import Block, Part
-from adapters.engines.conditions import Conditions
-from adapters.engines.queries import DIALECT
-from adapters.engines.relations import Carried, Relation
+from adapters.engines.sql.blocks import Block, Part
+from adapters.engines.sql.conditions import Conditions
+from adapters.engines.sql.queries import DIALECT
+from adapters.engines.sql.relations import Carried, Relation
 from commands.steps.sql import literal, quoted
 from commands.steps.tally import MADE, CountedFile
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import duckdb
 
-from adapters.engines.rulebinding import (
+from adapters.engines.binding.rules import (
     Columns,
     condition_problems,
     ordered_by,

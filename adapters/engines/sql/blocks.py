@@ -6,9 +6,9 @@ from typing import Literal
 from msgspec import Struct
 from sqlglot import exp
 
-from adapters.engines.flattening import Unprovable
-from adapters.engines.queries import DIALECT
-from adapters.engines.vocabulary import is_aggregate
+from adapters.engines.sql.flattening import Unprovable
+from adapters.engines.sql.queries import DIALECT
+from adapters.engines.sql.vocabulary import is_aggregate
 from commands.steps.sql import quoted
 
 Fate = Literal["inner", "left", "right", "full", "semi", "anti"]

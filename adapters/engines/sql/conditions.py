@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from sqlglot import exp
 
-from adapters.engines.blocks import (
+from adapters.engines.sql.blocks import (
     Asked,
     Block,
     Fate,
@@ -15,8 +15,8 @@ from adapters.engines.blocks import (
     outside_queries,
     windows,
 )
-from adapters.engines.flattening import Unprovable
-from adapters.engines.queries import DIALECT
+from adapters.engines.sql.flattening import Unprovable
+from adapters.engines.sql.queries import DIALECT
 
 
 class Seen(Struct, frozen=True, kw_only=True):

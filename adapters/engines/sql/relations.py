@@ -4,8 +4,8 @@ import sqlglot
 from msgspec import Struct
 from sqlglot import exp
 
-from adapters.engines.conditions import Loss, Seen
-from adapters.engines.queries import DIALECT
+from adapters.engines.sql.conditions import Loss, Seen
+from adapters.engines.sql.queries import DIALECT
 
 
 class Carried(Seen, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from adapters.engines.queries import tables_of
+from adapters.engines.sql.queries import tables_of
 from domain.errors import Malformed
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import QualityRule, QualityRules, References, Sql

@@ -15,6 +15,6 @@ class QueryAccountant(Accountant):
         columns: ColumnsOf,
         promised: Collection[str] = (),
     ) -> QueryCount:
-        from adapters.engines.accounts import counted
+        from adapters.engines.ledger.accounts import counted
 
         return counted(sql, inputs, columns, promised)

@@ -1,0 +1,1 @@
+"""What SQL says, read from its text by sqlglot; nothing here runs it."""
