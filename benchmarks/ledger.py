@@ -83,7 +83,7 @@ class Shop:
         }
 
     def seconds(self, sql: str, accountant: Accountant) -> float:
-        """How long one step takes."""
+        """How much processor time one step takes, which others on the machine disturb less."""
         names = [name for name in self._inputs if name in sql]
         spec = decode_spec(
             {
@@ -168,7 +168,7 @@ def figures(folder: Path, rows: int, times: int) -> list[Figure]:
                 value=100 * (statistics.median(ratios) - 1),
                 unit="%",
                 reach="≤ 10 % of the step",
-                baseline=f"the same step, not counted: {bare:.2f} s",
+                baseline=f"the same step, not counted: {bare:.2f} s of processor time",
                 method=f"{times} pairs in turn after one to warm up; ratios {ratios[0]:.2f} to"
                 f" {ratios[-1]:.2f}",
             )

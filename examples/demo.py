@@ -77,7 +77,20 @@ def run_without_left() -> bool:
         refused = shown("run", str(lossy), "--data", DATA)
     finally:
         lossy.unlink()
+    if refused == 1:
+        tell_whose()
     return refused == 1
+
+
+def tell_whose() -> None:
+    """Which airlines the lost flights are of, by name."""
+    failed = next(one for one in answer("show", "--json")["steps"] if one["status"] == "failed")
+    flown = failed["inputs"][0]
+    carriers = answer("data", "flights.carriers", "--json")["items"]
+    names = {one["carrier"]: one["name"] for one in carriers}
+    lost = next(one["values"] for one in flown["lost"] if one["columns"] == ["carrier"])
+    shares = [f"{one['rows'] / flown['unmatched']:.0%} are {names[one['value']]}'s" for one in lost]
+    print(f"\nOf the {flown['unmatched']:,} lost flights {shares[0]}, and {shares[1]}.")
 
 
 def run_with_a_kill() -> bool:

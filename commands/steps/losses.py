@@ -50,7 +50,8 @@ def told(counting: Counting, one: JobInput, count: InputCount, unmatched: int, f
     path = one.path
     thorough = fails or one.version.rows <= thorough_rows_max
     if loss.keys:
-        found.append(_by(counting, path, loss.keys))
+        keys = count.lost_by or loss.keys
+        found.append(_by(counting, path, keys, is_at_hand=bool(count.lost_by)))
     if thorough:
         share = unmatched / max(one.version.rows, 1)
         if (telling := _telling(counting, path, loss.keys, (unmatched, share))) is not None:
@@ -78,18 +79,26 @@ def _all_optional(losses: Sequence[RowLoss]) -> bool:
     return all(loss.is_optional for loss in losses)
 
 
-def _by(counting: Counting, path: str, columns: Sequence[str]) -> LostRows:
-    """Lost rows by the values of columns."""
+def _by(
+    counting: Counting, path: str, columns: Sequence[str], *, is_at_hand: bool = False
+) -> LostRows:
+    """Lost rows by the values of columns. `is_at_hand`: the table `LOST` holds these as well."""
     names = [quoted(column) for column in columns]
     shown = names[0] if len(names) == 1 else f"concat_ws(', ', {', '.join(names)})"
     keys = ", ".join(names)
     file = f"read_parquet({literal(path)}, file_row_number = true)"
+    source = f"{file} as f semi join {LOST} as l on f.file_row_number = l.{_ROW}"
+    if is_at_hand:
+        source = LOST
     counting.rows(
         f"""create or replace temp table {_MOST} as select
-            {keys}, left(any_value({shown})::varchar, {lost_text_max}) as {_SHOWN},
-            count(*) as {_LOST_ROWS}, count(*) over () as {_DISTINCT}
-        from {file} as f semi join {LOST} as l on f.file_row_number = l.{_ROW}
-        group by {keys} order by {_LOST_ROWS} desc, {_SHOWN} limit {lost_values_max}
+            *, left({shown}::varchar, {lost_text_max}) as {_SHOWN}, count(*) over () as {_DISTINCT}
+        from (
+            select {keys}, count(*) as {_LOST_ROWS}
+            from {source}
+            group by {keys}
+        )
+        order by {_LOST_ROWS} desc, {_SHOWN} limit {lost_values_max}
         """
     )
     same = " and ".join(f"f.{name} is not distinct from m.{name}" for name in names)

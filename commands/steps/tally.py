@@ -50,6 +50,8 @@ class InputCount(Struct, frozen=True, kw_only=True):
     """Gives how many rows conditions on this input alone remove; empty where there are none."""
     lost: str = ""
     """Gives the numbers of the rows that something else removed; empty where nothing else can."""
+    lost_by: tuple[str, ...] = ()
+    """Columns of the input that stand behind these numbers."""
     losses: tuple[RowLoss, ...] = ()
     is_fanned: bool = False
     """Whether a row can reach the result more than once."""

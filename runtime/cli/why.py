@@ -96,7 +96,7 @@ def _wait(one: Mapping[str, Any]) -> str:
     return f"{one['step']}: {one['status']}{worker}"
 
 
-def _says(one: Mapping[str, Any]) -> str:
+def says(one: Mapping[str, Any]) -> str:
     """An event in words."""
     data, fact = one["data"], one["tag"].split(".")[1]
     step = data.get("step", "")
@@ -113,7 +113,8 @@ def _says(one: Mapping[str, Any]) -> str:
         case "step_started":
             return f"{step} was taken by {data['worker']} (lease {data['lease']})"
         case "step_failed":
-            return f"{step} failed, attempt {data['attempt']}: {data['error']['message']}"
+            message = str(data["error"]["message"]).partition("\n")[0]
+            return f"{step} failed, attempt {data['attempt']}: {message}"
         case "step_skipped":
             return f"{step} was skipped, because {data['because']} failed"
         case "step_reused":
@@ -132,7 +133,7 @@ def _says(one: Mapping[str, Any]) -> str:
 _COLUMNS = (
     Column(title="position", text=key("position"), right=True, spare=3, style="dim"),
     Column(title="when", text=lambda one: words.moment(one["recorded_at"]), spare=2, style="dim"),
-    Column(title="what", text=_says, gives_way=True),
+    Column(title="what", text=says, gives_way=True),
     Column(title="command", text=key("command_type"), spare=4),
     Column(title="who", text=key("principal"), gives_way=True, spare=1),
 )

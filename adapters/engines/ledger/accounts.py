@@ -109,6 +109,7 @@ def _quick(star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedF
                 reached=star.reached(place),
                 filtered=star.filtered(place),
                 lost=star.lost(place, inputs[name].path),
+                lost_by=star.lost_by(place),
                 losses=way.losses[:1] if place else way.losses,
             )
         )

@@ -15,7 +15,7 @@ from adapters.engines.sql.blocks import Block, Part
 from adapters.engines.sql.conditions import Conditions
 from adapters.engines.sql.queries import DIALECT
 from adapters.engines.sql.relations import Carried, Relation
-from commands.steps.sql import literal, quoted
+from commands.steps.sql import listed, literal, quoted
 from commands.steps.tally import MADE, CountedFile
 
 ROWS = "headwater rows"
@@ -154,11 +154,20 @@ class Star(Struct, frozen=True, kw_only=True):
             rows = _passing(spoke, numbered)
             return f"select {_ROW} from {rows} anti join {spoke.found} using ({_ROW})"
         needed = self._needed()
+        shown = listed(("headwater row", *self.lost_by(place)))
         return " union all ".join(
-            f"select {_ROW} from {self._looked_up(needed[:n], numbered)}"
+            f"select {shown} from {self._looked_up(needed[:n], numbered)}"
             f" anti join {one.keys()} on {one.on(self.alias)}"
             for n, one in enumerate(needed)
         )
+
+    def lost_by(self, place: int) -> tuple[str, ...]:
+        """Columns of the first input behind the numbers of its lost rows: its keys in the only
+        input that it needs."""
+        needed = self._needed()
+        if place or len(needed) != 1:
+            return ()
+        return tuple(dict.fromkeys(mine for mine, _ in needed[0].pairs))
 
     def _input(self, place: int) -> "Star | Spoke":
         return self if place == 0 else self.spokes[place - 1]
