@@ -8,10 +8,11 @@ from anyio import to_thread
 from msgspec import Meta
 
 from domain.errors import NotFound
+from domain.pipeline.names import did_you_mean
 from runtime.cli import words
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit, Usage
-from runtime.cli.latest import resolve_run
+from runtime.cli.latest import LAST, resolve_run
 from runtime.cli.output import print_list
 from runtime.cli.parsing import Argument, Listing, Option
 from runtime.cli.rows import kept, print_rows
@@ -24,7 +25,8 @@ from runtime.session import Document, Session
 def _became(item: Mapping[str, Any]) -> str:
     if item["settled_by"]:
         return f"{words.count(item['readmitted'])} put back"
-    return "failed" if item["failed"] else "open"
+    status = "failed" if item["failed"] else "open"
+    return status if item["kept"] else f"{status}, rows gone"
 
 
 COLUMNS = (
@@ -58,7 +60,7 @@ class Quarantine(Listing):
 
     Rows are mended in a file that `show` has written (-o csv or -o jsonl): change values, leave
     headwater_line as it is; rows that are left out stay set apart. RUN is the newest run with an
-    open quarantine where it is left out, STEP the only step that has one.
+    open quarantine (of STEP) where it is left out or `last`, STEP the only step that has one.
     """
 
     examples: ClassVar = (
@@ -100,10 +102,17 @@ class Quarantine(Listing):
         asked: dict[str, Any] = {"limit": min(self.limit or 100, 1000)}
         asked |= {} if self.all else {"status": "open"}
         asked |= {"pipeline": self.pipeline} if self.pipeline else {}
-        async with Way(self).reading() as session:
+        way = Way(self)
+        async with way.reading() as session:
             if self.run:
                 asked |= {"run": await resolve_run(session, self.run)}
             found = await session.query("lineage.quarantines", asked)
+            if self.pipeline and not found["items"]:
+                await session.query("monitoring.pipeline", {"pipeline": self.pipeline})
+        found["items"] = [
+            {**one, "kept": way.datadir.dataset(str(one["fingerprint"])).is_file()}
+            for one in found["items"]
+        ]
         nothing = "Nothing is set apart." if not self.all else "Nothing was ever set apart."
         print_list(console, self.form, found, COLUMNS, nothing=nothing)
         return Exit.DONE
@@ -113,7 +122,8 @@ class Quarantine(Listing):
 
         way, is_table = Way(self), self.form == "table"
         async with way.reading() as session:
-            one = await self._find(session)
+            one = await find(session, self.run, self.step)
+        _hold_kept(way, one)
         limit = self.limit or (_AT_ONCE if is_table else 1_000_000)
         sql = _TABLE if is_table else ""
         rows = await to_thread.run_sync(read_rows, kept(way, one), sql, limit)
@@ -133,7 +143,8 @@ class Quarantine(Listing):
         way = Way(self)
         way_in = way.detached() if self.detach else way.serving(console)
         async with way_in as serving:
-            one = await self._find(serving.session)
+            one = await find(serving.session, self.run, self.step)
+            _hold_kept(way, one)
             payload: dict[str, Any] = {"run": one["run"], "step": one["step"]}
             payload |= {"rows": rows} if rows else {}
             payload |= {"revision": self.revision} if self.revision is not None else {}
@@ -141,27 +152,40 @@ class Quarantine(Listing):
             started = await serving.session.command("run.redo", payload)
             return await go_on(self, console, serving, started)
 
-    async def _find(self, session: Session) -> Document:
-        """The quarantine that is meant."""
-        run, step = self.run, self.step
-        asked: dict[str, Any] = {"limit": 1000}
-        if run:
-            asked |= {"run": await resolve_run(session, run)}
+
+async def find(session: Session, run: str, step: str) -> Document:
+    """The quarantine of `step` of `run`: of the newest run with an open one where `run` is empty or
+    `last`, and of the only step that has one where `step` is empty. Raises `NotFound`, `Usage`."""
+    is_named = run not in ("", LAST)
+    asked = {"run": await resolve_run(session, run)} if is_named else {"status": "open"}
+    found = await session.query("lineage.quarantines", {"limit": 1000, **asked})
+    there = found["items"]
+    items = [one for one in there if not step or one["step"] == step]
+    if not items:
+        of = f"step {step} of " if step else ""
+        if is_named:
+            message = f"{of}run {asked['run']} has set nothing apart"
         else:
-            asked |= {"status": "open"}
-        found = await session.query("lineage.quarantines", asked)
-        items = found["items"]
-        if not run and items:
-            items = [one for one in items if one["run"] == items[0]["run"]]
-        items = [one for one in items if not step or one["step"] == step]
-        if not items:
-            what = f"step {step} of run {run}" if step else f"run {run}" if run else "no run"
-            has = "has set nothing apart" if run else "has rows set apart that nobody put back"
-            raise NotFound(f"{what} {has}", hint="headwater quarantine list --all")
-        if len(items) > 1:
-            steps = ", ".join(sorted(str(one["step"]) for one in items))
-            raise Usage(f"several steps of the run have set rows apart: say which of {steps}")
-        return {**items[0], "position": found["position"]}
+            message = f"{of}no run has rows set apart that nobody put back"
+        near = did_you_mean(step, sorted({str(one["step"]) for one in there})) if step else ""
+        raise NotFound(message, hint=near or "headwater quarantine list --all")
+    items = [one for one in items if one["run"] == items[0]["run"]]
+    if len(items) > 1:
+        steps = ", ".join(sorted(str(one["step"]) for one in items))
+        raise Usage(
+            f"several steps of run {items[0]['run']} have set rows apart: say which of {steps}"
+        )
+    return {**items[0], "position": found["position"]}
+
+
+def _hold_kept(way: Way, one: Document) -> None:
+    """Raise `NotFound` where its rows are not there any more."""
+    if not way.datadir.dataset(str(one["fingerprint"])).is_file():
+        raise NotFound(
+            f"the rows that step {one['step']} of run {one['run']} has set apart are gone from "
+            f"{way.datadir.path}",
+            hint=f"a new run sets its own apart: headwater run {one['pipeline']}",
+        )
 
 
 async def _warn_of_newer(console: Console, session: Session, one: Document) -> None:
