@@ -33,9 +33,11 @@ _ROW_GROUP_ROWS = 122_880
 class BundleFunctions(Functions):
     """Calls functions of one bundle, which lies in `folder`."""
 
-    def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str], root: str = "") -> None:
+        """`root` is where somebody who looks on has the files: tracebacks on stderr name it."""
         self._folder = folder
         self._files = files
+        self._root = root
 
     @property
     def version(self) -> str:
@@ -60,7 +62,7 @@ class BundleFunctions(Functions):
         except StepBroken:
             raise
         except Exception as error:  # whatever the user's code raises is its report
-            raise _raised(error, self._folder) from error
+            raise _raised(error, self._folder, self._root) from error
         except SystemExit as error:
             raise broken("python_error", f"{function} ended with exit({error.code})") from error
         finally:
@@ -147,17 +149,19 @@ def _article(type_name: str) -> str:
     return f"an {type_name}" if type_name[:1].lower() in "aeiou" else f"a {type_name}"
 
 
-def _raised(error: Exception, folder: Path) -> StepBroken:
-    """The report of an exception; its traceback, without our own frames, goes to the log."""
-    traceback.print_exception(type(error), error, _without_ours(error.__traceback__))
+def _raised(error: Exception, folder: Path, root: str) -> StepBroken:
+    """The report of an exception; its traceback, without our own frames, goes to stderr, which is
+    the step's log where nobody looks on."""
+    lines = traceback.format_exception(type(error), error, _without_ours(error.__traceback__))
+    text = "".join(lines)
+    sys.stderr.write(text.replace(str(folder), root) if root else text)
     message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     where = ""
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.filename.startswith(str(folder)):
             where = f"{os.path.relpath(frame.filename, folder)}:{frame.lineno}"
-    return broken(
-        "python_error", message[:2000], where=where, hint="the traceback is in the step's log"
-    )
+    place = "on stderr" if root else "in the step's log"
+    return broken("python_error", message[:2000], where=where, hint=f"the traceback is {place}")
 
 
 _OURS = frozenset({__file__, bundle.__file__, importlib.__file__})

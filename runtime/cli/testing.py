@@ -69,7 +69,9 @@ class Test(InEnvironment):
         console.print(f"{sign} {path}: {verdict['name']}  {took}")
         error = verdict["error"]
         if error is not None:
-            console.print(f"  {verdict['step']}: {error['message']}")
+            where = str(error.get("where") or "")
+            place = "" if where in ("", f"steps.{verdict['step']}") else f" ({where})"
+            console.print(f"  {verdict['step']}: {error['message']}{place}")
             if error.get("hint"):
                 console.print(f"  → {error['hint']}")
         for one in verdict["differences"]:

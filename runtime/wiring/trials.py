@@ -68,7 +68,7 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
                     ),
                     sources=FileSources(engines, name, (name,), SourceMemory(folder / "sources")),
                     sinks=FileSinks(name, (name,)),
-                    functions=BundleFunctions(folder / "bundle", definition.files),
+                    functions=BundleFunctions(folder / "bundle", definition.files, definition.root),
                     tracer=ColumnTracer(),
                     accountant=QueryAccountant(),
                     contracts=read_contract,
