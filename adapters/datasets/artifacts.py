@@ -7,6 +7,7 @@
 Data is synced, file and folder, before a key names it, and a key before a report does.
 """
 
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ import pyarrow.parquet as pq
 from adapters.disk import hash_and_sync, io_translated, sync_folder, write_synced
 from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
+
+hashed_bytes_max = 256 * 1024 * 1024
+"""A dataset up to this size is hashed before somebody is shown its rows: that takes some tenths of
+a second."""
 
 
 class FileArtifacts(Artifacts):
@@ -53,11 +58,8 @@ class FileArtifacts(Artifacts):
             if not place.parent.is_dir():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 sync_folder(self._datasets)
-            if place.exists() and place.stat().st_size == size:
-                os.unlink(scratch)
-                _touch(place)
-            else:
-                os.replace(scratch, place)
+            os.replace(scratch, place)  # the same bytes, or what should have been there
+            _touch(place)
             sync_folder(place.parent)
         return Written(fingerprint=fingerprint, rows=rows, bytes=size)
 
@@ -121,6 +123,20 @@ def _is_whole(path: Path, version: DatasetVersion) -> bool:
     try:
         return path.stat().st_size == version.bytes and rows_in(str(path)) == version.rows
     except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def is_as_made(path: Path, version: DatasetVersion, hashed_max: int = hashed_bytes_max) -> bool:
+    """Whether a file is what was recorded of it: its size, its rows and, up to `hashed_max` bytes,
+    the hash of all of it."""
+    if not _is_whole(path, version):
+        return False
+    if version.bytes > hashed_max:
+        return True
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == version.fingerprint
+    except OSError:
         return False
 
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from anyio import to_thread
 
-from domain.errors import NotFound
 from runtime.cli.console import Console
 from runtime.cli.exits import Exit, Usage
 from runtime.cli.output import print_document
 from runtime.cli.parsing import Argument, Command, Option
+from runtime.cli.rows import kept
 from runtime.cli.sessions import Way
 from runtime.cli.words import plural
 from runtime.session import Document
@@ -88,11 +88,7 @@ class Contract(Command):
         way = Way(self)
         async with way.reading() as session:
             version = await session.query("lineage.dataset", {"dataset": named})
-        path = way.datadir.dataset(str(version["fingerprint"]))
-        if not path.is_file():
-            message = f"the rows of {named} are not kept on this machine"
-            raise NotFound(message, hint="run its pipeline again")
-        return path
+        return await kept(way, {**version, "dataset": named})
 
 
 _SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".jsonl", ".ndjson", ".parquet", ".pq")

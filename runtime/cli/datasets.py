@@ -75,7 +75,8 @@ class Data(Listing):
         way = Way(self)
         async with way.reading() as session:
             version = await self._version(session)
-        rows = await to_thread.run_sync(read_rows, kept(way, version), self.sql, self.limit)
+        path = await kept(way, version)
+        rows = await to_thread.run_sync(read_rows, path, self.sql, self.limit)
         print_rows(console, self.form, rows, version, whole=not self.sql)
         return Exit.DONE
 

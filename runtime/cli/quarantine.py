@@ -126,7 +126,8 @@ class Quarantine(Listing):
         _hold_kept(way, one)
         limit = self.limit or (_AT_ONCE if is_table else 1_000_000)
         sql = _TABLE if is_table else ""
-        rows = await to_thread.run_sync(read_rows, kept(way, one), sql, limit)
+        path = await kept(way, one)
+        rows = await to_thread.run_sync(read_rows, path, sql, limit)
         print_rows(console, self.form, rows, one, whole=True)
         if is_table and not one["settled_by"]:
             put = f"headwater quarantine redo {one['run']} {one['step']} --with FILE"

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
+
+from domain.data.dataset import DatasetVersion
 from domain.errors import NotFound
 from runtime.cli import words
 from runtime.cli.console import Console
@@ -15,14 +18,20 @@ from runtime.session import Rows
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
 
 
-def kept(way: Way, version: Mapping[str, Any]) -> Path:
-    """The file of a dataset version. Raises `NotFound` where it is not on this machine."""
+async def kept(way: Way, version: Mapping[str, Any]) -> Path:
+    """The file of a dataset version. Raises `NotFound` where it is not on this machine, `Malformed`
+    where it is damaged."""
+    from runtime.wiring.files import hold_content  # not for --help
+
     path = way.datadir.dataset(str(version["fingerprint"]))
     if not path.is_file():
         raise NotFound(
             f"the rows of {version['dataset']} are not kept on this machine",
             hint=f"version {str(version['fingerprint'])[:12]}; run its pipeline again",
         )
+    names = ("dataset", "fingerprint", "rows", "bytes")
+    recorded = DatasetVersion(**{name: version[name] for name in names})
+    await to_thread.run_sync(hold_content, path, recorded)
     return path
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from anyio import to_thread
 
-from domain.errors import Rejection
+from domain.data.dataset import DatasetVersion
+from domain.errors import Malformed, Rejection
 from runtime.session import Document, PipelineFile, Rows
 from runtime.settings import Settings, Sourced
 
@@ -49,6 +50,17 @@ def read_rows(path: Path, sql: str, limit: int) -> Rows:
 
     found = read_preview(path, sql, limit)
     return Rows(columns=found.columns, types=found.types, rows=found.rows, more=found.more)
+
+
+def hold_content(path: Path, version: DatasetVersion) -> None:
+    """Raise `Malformed` where a dataset's file is not what was recorded of it."""
+    from adapters.datasets.artifacts import is_as_made  # Parquet is slow to import
+
+    if not is_as_made(path, version):
+        raise Malformed(
+            f"the rows of {version.dataset} are damaged: {path} is not what was written there",
+            hint="make them again: headwater run FILE --fresh STEP",
+        )
 
 
 def nats_server(settings: Settings) -> str:
