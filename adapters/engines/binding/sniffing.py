@@ -35,6 +35,9 @@ _buffer_bytes = 4 * 1024 * 1024
 _keys_bytes = 16 * 1024 * 1024
 """As much of a file of JSON as is looked at for keys."""
 
+_NO_KEYS = "json"
+"""The engine's name for the only column of lines that are not all objects."""
+
 _OURS = {sql_type(name): name for name in get_args(ColumnType)}
 _ISO = (None, "", "%Y-%m-%d")
 
@@ -58,9 +61,11 @@ def sniff(source: Source, path: Path) -> dict[str, str]:
             more = [name for name in _keys(path) if name not in source.columns]
             return {**source.declared, **_extra(source, dict.fromkeys(more, "string"), path)}
         case JsonlSource():
-            return _described(
-                f"read_json({literal(str(path))}, format = 'newline_delimited')", path
-            )
+            relation = f"read_json({literal(str(path))}, format = 'newline_delimited')"
+            found = _described(relation, path)
+            if [*found] == [_NO_KEYS]:
+                _hold_objects(path)
+            return found
         case ParquetSource():
             types = _described(f"read_parquet({literal(str(path))})", path)
             return types if not source.columns else _declared(source, types, path)
@@ -175,18 +180,37 @@ def _types(source: CsvSource, path: Path, names: list[str]) -> dict[str, str]:
 def _keys(path: Path) -> list[str]:
     """Keys that have a value in one of the first lines; a line that cannot be read has none."""
     found: dict[str, None] = {}
+    for line in _first_lines(path):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+            found |= {key: None for key, one in fields.items() if bytes(one) != b"null"}
+    return [*found]
+
+
+def _hold_objects(path: Path) -> None:
+    """Raise `Malformed` with the first line that is JSON, and neither an object nor null."""
+    for number, line in enumerate(_first_lines(path), start=1):
+        if len(line) == _head_bytes:
+            return  # a part of a line: what follows cannot be told from a line of its own
+        text = line.strip()
+        if text and text != b"null" and not text.startswith(b"{"):
+            shown = text[:80].decode(errors="replace")
+            raise Malformed(
+                f"line {number} of {path.name} is no JSON object: {shown}",
+                hint="mend the line, or declare `columns:`: then such a line is set apart",
+            )
+
+
+def _first_lines(path: Path) -> Iterator[bytes]:
     try:
         with _opened(path) as file:
-            for line in islice(iter(partial(file.readline, _head_bytes), b""), _sample_rows):
+            lines = islice(iter(partial(file.readline, _head_bytes), b""), _sample_rows)
+            for number, line in enumerate(lines):
                 if file.tell() > _keys_bytes:
                     break
-                with suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    text = line.removeprefix(codecs.BOM_UTF8)
-                    fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-                    found |= {key: None for key, one in fields.items() if bytes(one) != b"null"}
+                yield line if number else line.removeprefix(codecs.BOM_UTF8)
     except (OSError, EOFError, zlib.error) as error:
         raise Malformed(f"{path} cannot be read: {error}") from error
-    return [*found]
 
 
 def _described(relation: str, path: Path) -> dict[str, str]:

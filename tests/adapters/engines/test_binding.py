@@ -58,6 +58,29 @@ def test_json_lines_and_parquet_are_sniffed(project: Project) -> None:
     }
 
 
+LINES = """\
+pipeline: p
+sources: {lines: {kind: jsonl, path: a.jsonl}}
+steps:
+  - {id: raw, kind: ingest, source: lines}
+"""
+
+
+@pytest.mark.parametrize("line", ["[1]", "5", '"x"', "true", "[{}]"])
+def test_a_line_of_json_that_is_no_object_is_named(project: Project, line: str) -> None:
+    project.write("a.jsonl", f'{{"id": 1, "t": 2}}\n\n{line}\n{{"id": 2}}\n')
+    with pytest.raises(Rejection) as refused:
+        project.bound(LINES)
+    told = str(refused.value.details["problems"])
+    assert f"line 3 of a.jsonl is no JSON object: {line}" in told
+    assert "declare `columns:`" in told
+
+
+def test_a_key_may_be_called_json(project: Project) -> None:
+    project.write("a.jsonl", '{"json": 1}\nnull\n {"json": "x"}\n')
+    assert spec_of(project.bound(LINES))["sources"]["lines"]["sniffed"] == {"json": "JSON"}
+
+
 def test_inputs_of_a_query_are_pinned_and_planned(project: Project) -> None:
     bound = project.bound(
         HEAD
