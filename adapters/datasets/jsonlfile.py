@@ -2,7 +2,8 @@
 """Files with a JSON object per line. A key that a line has not is null."""
 
 import codecs
-from collections.abc import Iterator
+import json
+from collections.abc import Container, Iterator
 
 import msgspec
 
@@ -85,7 +86,7 @@ def _write_texts(reading: Reading) -> int:
     with Texts(reading.texts, [_JSON]) as texts:
         for line, raw in _lines(reading):
             text = raw.decode(errors="surrogateescape")
-            if rule := _fault(raw):
+            if rule := _fault(raw) or _repeated(raw, reading.types):
                 texts.reject(line, *rule, text)
             else:
                 texts.add(line, [text])
@@ -103,6 +104,23 @@ def _fault(raw: bytes) -> tuple[str, str] | None:
     return None if isinstance(value, dict) else ("json", "not a JSON object")
 
 
+def _repeated(raw: bytes, names: Container[str]) -> tuple[str, str] | None:
+    """The rule that an object breaks which has one of these keys twice, and how."""
+    if raw.count(b":") == len(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])):
+        return None
+    keys: list[str] = json.loads(raw, object_pairs_hook=_keys, parse_int=str, parse_float=str)
+    seen = set[str]()
+    for key in keys:
+        if key in seen and key in names:
+            return "json", f"key `{key}` comes twice"
+        seen.add(key)
+    return None
+
+
+def _keys(pairs: list[tuple[str, object]]) -> list[str]:
+    return [key for key, _ in pairs]
+
+
 def _extracted(reading: Reading) -> str:
     """The lines between as a relation with a column of text for each key."""
     fields = ", ".join(
@@ -115,6 +133,8 @@ def _extracted(reading: Reading) -> str:
 def _field(name: str, type_: str) -> str:
     """A key's value as text, in which the engine finds what it finds in the JSON itself."""
     at = _pointer(name)
+    if type_ == "JSON":
+        return f"nullif(cast(json -> {at} as varchar), 'null')"
     text = f"json ->> {at}"
     if type_.startswith(_NUMBERS):
         return f"case json -> {at} when 'true' then '1' when 'false' then '0' else {text} end"

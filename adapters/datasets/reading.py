@@ -56,8 +56,10 @@ class Reading(Struct, frozen=True, kw_only=True):
     @property
     def said(self) -> dict[str, str]:
         """Column → its type in words, with how a date or a time is to be written."""
+        why = "" if self.declared else ", which the column was found to be"
         return {
-            name: said_type(type_, self.formats.get(name)) for name, type_ in self.types.items()
+            name: said_type(type_, self.formats.get(name)) + why
+            for name, type_ in self.types.items()
         }
 
     def hint(self, name: str = "") -> str:
@@ -130,7 +132,8 @@ def bad_row(reading: Reading, line: int, what: str, text: str, hint: str) -> Ste
     shown = text.rstrip("\r\n").encode(errors="replace").decode()
     if len(shown) > _text_chars_max:
         shown = shown[:_text_chars_max] + "…"
-    return broken("bad_row", f"{what}: {shown}", where=f"{reading.path}:{line}", hint=hint)
+    message = f"{what}: {shown}" if shown else what
+    return broken("bad_row", message, where=f"{reading.path}:{line}", hint=hint)
 
 
 def hold_columns(reading: Reading, found: Sequence[str], where: str) -> None:

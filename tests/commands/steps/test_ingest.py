@@ -135,6 +135,44 @@ def test_a_sniffed_column_that_stops_fitting_asks_to_be_declared(bench: Bench) -
     bench.write("in.csv", "a,b\n1,x\nNA,y\n")
     error = sniffed(bench, "csv", "in.csv", AB).error("raw")
     assert error.hint == "declare its type: sources.s.columns"
+    told = "column `a`: 'NA' is no integer, which the column was found to be"
+    assert error.message == told
+
+
+def test_of_a_sniffed_file_of_json_the_line_and_the_type_that_was_found_are_told(
+    bench: Bench,
+) -> None:
+    path = bench.write("in.jsonl", '{"a": 1, "b": "x"}\n{"a": 2}\n{"a": "y"}\n')
+    error = sniffed(bench, "jsonl", "in.jsonl", AB).error("raw")
+    told = "column `a`: 'y' is no integer, which the column was found to be"
+    assert (error.message, error.where) == (told, f"{path}:3")
+    assert error.hint == "declare its type: sources.s.columns"
+
+
+@pytest.mark.parametrize("type_", ["integer", "JSON"])
+def test_a_key_of_json_that_comes_twice_is_told(bench: Bench, type_: str) -> None:
+    line = '{"b": "x:y", "a": "y", "a": 7}'
+    path = bench.write("in.jsonl", f'{{"a": 1, "b": ":"}}\n{{"a": 2}}\n{line}\n')
+    error = sniffed(bench, "jsonl", "in.jsonl", {**AB, "a": type_}).error("raw")
+    assert (error.message, error.where) == (f"key `a` comes twice: {line}", f"{path}:3")
+
+
+def test_a_key_of_json_that_comes_twice_sets_its_line_apart(bench: Bench) -> None:
+    inner = '{"a": 1, "b": "{\\"a\\": 1}"}\n{"a": 2, "c": {"a": 1, "a": 2}, "c": 1}\n'
+    path = bench.write("in.jsonl", inner + '{"a": 3, "a": 4}\n')
+    error = walk(bench, "jsonl", "in.jsonl", AB, extra_columns="drop").error("raw")
+    assert (error.code, error.where) == ("too_many_quarantined", f"{path}:3")
+    assert "key `a` comes twice" in error.message
+
+
+def test_a_column_found_to_be_json_holds_any_value(bench: Bench) -> None:
+    path = bench.write("in.jsonl", '{"a": "y"}\n{"a": null}\n{"a": [1]}\n{"a": 1, "b": "x"}\n')
+    error = sniffed(bench, "jsonl", "in.jsonl", {"a": "JSON", "b": "integer"}).error("raw")
+    assert (error.code, error.where) == ("wrong_type", f"{path}:4")
+    assert error.message == (
+        "column `b`: none of its values is integer, which the column was found to be; "
+        "the first is 'x'"
+    )
 
 
 @pytest.mark.parametrize(
