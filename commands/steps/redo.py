@@ -6,7 +6,7 @@ validation or a cleaning works on its input once more, in which the mended rows 
 of those that were set apart, so that what it demands of all rows together holds for all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -22,6 +22,9 @@ from domain.data.dataset import DatasetVersion
 from domain.errors import Defect
 from domain.pipeline.steps import Clean, Ingest, Validate
 from domain.run.events import Redo, StepOutcome
+
+_lines_shown = 5
+"""Of the rows that would come in, where a good one is lost."""
 
 
 def redone(job: Job, redo: Redo) -> Made:
@@ -135,14 +138,24 @@ def _still_apart(job: Job, redo: Redo, now: DatasetVersion | None) -> int:
             f"order by {LINE} limit 1"
         )
         if more:
-            raise broken(
-                "good_row_lost",
-                f"line {more[0][0]}, which had not been set apart, would be now: {more[0][1]}",
-                where=redo.rows or f"steps.{job.step.id}",
-                hint="mend the rows so that none repeats a good one, or run the pipeline anew",
+            came = engine.rows(
+                f"select {LINE} from {old} where {LINE} not in (select {LINE} from {new}) "
+                f"order by {LINE} limit {_lines_shown + 1}"
             )
+            raise _good_row_lost(job, redo, more[0], [str(line) for (line,) in came])
         found = engine.rows(f"select count(*) from {new}")
     return int(str(found[0][0]))
+
+
+def _good_row_lost(job: Job, redo: Redo, lost: Sequence[object], came: Sequence[str]) -> Exception:
+    told = ", ".join([*came[:_lines_shown], *(["…"] if len(came) > _lines_shown else [])])
+    by = f" (rows put back: {LINE} {told})" if told else ""
+    return broken(
+        "good_row_lost",
+        f"line {lost[0]}, which had not been set apart, would be now: {lost[1]}{by}",
+        where=redo.rows or f"steps.{job.step.id}",
+        hint="mend the rows so that none repeats a good one, or run the pipeline anew",
+    )
 
 
 def _nothing(job: Job, redo: Redo, outcome: StepOutcome) -> Exception:

@@ -303,6 +303,7 @@ def test_a_mended_row_takes_no_good_ones_place(bench: Bench) -> None:
     error = again(walk, "valid", first, mend(bench, "m.csv", rows)).error("valid")
     assert error.code == "good_row_lost"
     assert "line 4, which had not been set apart, would be now: `id` is '4'" in error.message
+    assert error.message.endswith("(rows put back: headwater_line 3)")
 
 
 def test_a_value_of_another_type_than_the_input_has_is_told(bench: Bench) -> None:
