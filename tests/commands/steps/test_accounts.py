@@ -241,6 +241,25 @@ class LossyEngines(Engines):
             yield LossyEngine(engine)
 
 
+SHAPES = {
+    "select distinct carrier from (select * from flown where delay > 1"
+    " union all select * from flown where carrier = 'MQ')": (7, 5, 2, 0, 0),
+    "select carrier from flown where delay > 1"
+    " union select carrier from flown where carrier = 'MQ'": (7, 5, 2, 0, 0),
+    "select tail from (select distinct on (tail) tail from flown order by tail, delay)"
+    " join aircraft using (tail)": (7, 2, 2, 3, 0),
+    "select carrier from flown group by carrier having count(*) > 2": (7, 3, 4, 0, 0),
+    "select carrier from flown order by tail, delay limit 2": (7, 2, 5, 0, 0),
+}
+
+
+@pytest.mark.parametrize("sql", SHAPES)
+def test_what_is_no_lookup_is_counted_too(bench: Bench, sql: str) -> None:
+    outcome = walk(bench, sql).outcome("made")
+    assert told(outcome.inputs[0]) == SHAPES[sql]
+    assert outcome.ledger == "balanced"
+
+
 def test_the_few_that_are_met_late_are_found_in_many_rows(bench: Bench) -> None:
     rows, step = 1_300_000, 299_977
     with duckdb.connect() as engine:
