@@ -20,6 +20,9 @@ from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Ingest, Step, Store, inputs_of, kind_of, lookups_of, needs_of
 
+NOT_DONE = "no run has done this on this content, or its data is gone"
+"""Why a step is worked on of whose work no outcome is kept."""
+
 Verdict = Literal["run", "reuse", "unchanged", "depends"]
 
 
@@ -135,5 +138,5 @@ def _known(job: Job, verdict: _Tell) -> tuple[Foreseen, Kept | None]:
         case _:
             kept = job.bench.artifacts.find(job.key())
     if kept is None:
-        return verdict("run", "no run has done this on this content, or its data is gone"), None
+        return verdict("run", NOT_DONE), None
     return verdict("reuse", run=kept.run), kept

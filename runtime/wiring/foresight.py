@@ -23,7 +23,7 @@ from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
 from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
-from commands.steps.foresight import Prospect, foresee
+from commands.steps.foresight import NOT_DONE, Prospect, foresee
 from commands.steps.ports import StepWork, Workbench
 from domain.errors import Rejection
 from domain.pipeline.difference import difference
@@ -128,10 +128,16 @@ def _changes(definition: Definition, active: Document | None, seen: list[Documen
     found = difference(told["spec"], after, told.get("files", {}), definition.files)
     moved = [key for key in ("root", "env") if told.get(key, "") != getattr(definition, key)]
     by_step = {one.step: one for one in found.steps}
+    python = {step["id"] for step in after["steps"] if step.get("python")}
+    modules = [name for name in found.others if name.endswith(".py")] if active else []
     steps = [
         {**one, "change": by_step[one["step"]].change, "keys": list(by_step[one["step"]].keys)}
         for one in seen
     ]
+    for step in steps:
+        if modules and step["step"] in python and step["because"] == NOT_DONE:
+            was = f"revision {told['revision']}"
+            step["because"] = f"its code is not that of {was}: {', '.join(modules)} changed"
     return {
         "revision": told["revision"],
         "changed": not found.is_empty or bool(moved),
