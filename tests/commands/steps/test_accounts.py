@@ -249,6 +249,9 @@ SHAPES = {
     "select tail from (select distinct on (tail) tail from flown order by tail, delay)"
     " join aircraft using (tail)": (7, 2, 2, 3, 0),
     "select carrier from flown group by carrier having count(*) > 2": (7, 3, 4, 0, 0),
+    "select u.tail from (select tail from flown union"
+    " (select distinct on (maker) maker from aircraft order by maker, tail)) as u"
+    " join aircraft as p on u.tail = p.tail": (7, 3, 0, 4, 0),
     "select carrier from flown order by tail, delay limit 2": (7, 2, 5, 0, 0),
 }
 
