@@ -4,7 +4,7 @@ from commands.steps.job import Job
 from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.quality import Subject, evaluate
 from commands.steps.sql import literal
-from domain.data.quality import CheckResult
+from domain.data.quality import CheckResult, told_breaking
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.rules import QualityRules, columns_of, describe
 from domain.run.events import StepError, StepOutcome
@@ -46,12 +46,10 @@ def checked(
 
 def said(result: CheckResult) -> str:
     """A check that failed, in words."""
-    found = result.observed or f"{result.failing_rows} rows break it"
+    found = result.observed or told_breaking(result.failing_rows or 0)
     if result.tolerance:
-        found = (
-            f"{result.failing_rows} of {result.checked_rows} rows break it, "
-            f"more than {result.tolerance}"
-        )
+        found = told_breaking(result.failing_rows or 0, result.checked_rows)
+        found += f", more than {result.tolerance}"
     name = result.name if result.name == result.rule else f"{result.name} ({result.rule})"
     return f"{name}: {found}"
 

@@ -8,7 +8,7 @@ from commands.steps.quality import Values
 from commands.steps.sql import listed, quoted
 from commands.steps.terms import ROW, Relation, Verdict, breaking
 from domain.data.contract import Contract
-from domain.data.quality import CheckResult, Severity
+from domain.data.quality import CheckResult, Severity, told_breaking
 from domain.data.term import Metric, Query, RowTerm, columns_of, describe
 from domain.run.events import StepError
 
@@ -94,7 +94,7 @@ def _result(verdict: Verdict, *, mild: bool) -> CheckResult:
 def _said(contract: Contract, verdict: Verdict) -> str:
     term, rule = verdict.term, describe(verdict.term)
     name = f"{term.name}: {rule}" if term.name else rule
-    found = verdict.observed or f"{verdict.failing} rows break it"
+    found = verdict.observed or told_breaking(verdict.failing or 0)
     return f"{name}: {found} ({contract.place(term.line)})"
 
 

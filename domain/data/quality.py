@@ -28,6 +28,14 @@ class CheckResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was found, where a number of rows does not tell it, such as `rows = 97`."""
 
 
+def told_breaking(failing: int, of: int | None = None) -> str:
+    """How many rows break a rule, in words: `1 row breaks it`, `2 of 5 rows break it`."""
+    verb = "breaks" if failing == 1 else "break"
+    if of is not None:
+        return f"{failing} of {of} rows {verb} it"
+    return f"{failing} row{'' if failing == 1 else 's'} {verb} it"
+
+
 class RuleCount(Struct, frozen=True, kw_only=True):
     """What one cleaning rule did."""
 

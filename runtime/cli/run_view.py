@@ -65,8 +65,9 @@ def summary(console: Console, run: Document, *, rules: bool = False) -> list[str
         lines += ["", *ledger]
     if rules and (results := result_lines(console, steps)):
         lines += ["", *results]
-    told = [line for step in steps for line in _told(console, step)]
-    for text in run.get("warnings") or ():
+    warnings = run.get("warnings") or ()
+    told = [line for step in steps for line in _told(console, step, warnings)]
+    for text in warnings:
         told += _marked(console, console.styled("!", "yellow"), [text])
     if not any(step.get("error") for step in steps) and run.get("error"):
         told += error_lines(console, "", run["error"])
@@ -108,15 +109,15 @@ def _facts(run: Document) -> str:
     return "  ".join(facts)
 
 
-def _told(console: Console, step: Mapping[str, Any]) -> list[str]:
+def _told(console: Console, step: Mapping[str, Any], warnings: Sequence[str]) -> list[str]:
     lines = []
     if step.get("error") and step["status"] != "cancelled":
         lines += error_lines(console, step["id"], step["error"])
     for check in step.get("checks") or ():
-        if not check["passed"]:
+        if not check["passed"] and not _is_warned(step["id"], check, warnings):
             hard = check["severity"] == "error"
             mark = console.styled("✗", "red") if hard else console.styled("!", "yellow")
-            lines += _marked(console, mark, [f"{step['id']}: {_check(check)}"])
+            lines += _marked(console, mark, [f"{step['id']}: {_check(step, check, warnings)}"])
     if step.get("readmitted") and step["status"] == "succeeded":
         file = f" from {step['mended']['name']}" if step.get("mended") else ""
         text = f"{step['id']}: {words.plural(step['readmitted'], 'row')} put back{file}"
@@ -127,10 +128,40 @@ def _told(console: Console, step: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _check(check: Mapping[str, Any]) -> str:
-    named = str(check["rule"])
-    if check.get("name") and check["name"] != check["rule"]:
-        named = f"{check['name']}: {named}"
+def _is_warned(step: str, check: Mapping[str, Any], warnings: Sequence[str]) -> bool:
+    """Whether a warning of the run tells of it already."""
+    rule = str(check["rule"])
+    name = str(check.get("name") or rule)
+    of_step = rule if name == rule else f"{name} ({rule})"
+    starts = (f"{step}: check {of_step}: ", f"{step}: contract {_named(check)}: ")
+    return check["severity"] == "warn" and any(one.startswith(starts) for one in warnings)
+
+
+def _named(check: Mapping[str, Any]) -> str:
+    rule = str(check["rule"])
+    if check.get("name") and check["name"] != rule:
+        return f"{check['name']}: {rule}"
+    return rule
+
+
+def _is_set_apart(
+    step: Mapping[str, Any], check: Mapping[str, Any], warnings: Sequence[str]
+) -> bool:
+    """Whether no row that breaks it went on: what still breaks a validation's terms is warned of,
+    one by one as long as there are few."""
+    return bool(
+        step["kind"] == "validate"
+        and step.get("rows_quarantined")
+        and check["severity"] == "warn"
+        and check.get("failing_rows")
+        and not any(one.startswith(f"{step['id']}: contract: ") for one in warnings)
+    )
+
+
+def _check(step: Mapping[str, Any], check: Mapping[str, Any], warnings: Sequence[str]) -> str:
+    named = _named(check)
+    if _is_set_apart(step, check, warnings):
+        return f"{words.plural(check['failing_rows'], 'row')} set apart by {named}"
     found = str(check.get("observed") or "")
     if check.get("failing_rows") is not None:
         failing = check["failing_rows"]

@@ -124,3 +124,38 @@ def test_no_line_of_a_picture_is_wider_than_the_terminal(
     for line in said(console).replace("\x1b[K", "").splitlines():
         shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)
         assert words.width(shown) <= columns, shown
+
+
+def _broken(rule: str, rows: int, name: str = "") -> dict[str, Any]:
+    found = {"checked_rows": 9, "failing_rows": rows, "severity": "warn", "passed": False}
+    return {"name": name or rule, "rule": rule, **found}
+
+
+def test_a_check_that_a_warning_tells_of_is_told_once() -> None:
+    checks = [
+        _broken("unique(id)", 1),
+        _broken("not_null(id)", 2, "ids"),
+        _broken("required(id)", 3),
+        _broken("range(id: 1…2)", 4),
+    ]
+    steps = [samples.step("held", "transform", checks=checks)]
+    warnings = [
+        "held: check unique(id): 1 row breaks it",
+        "held: check ids (not_null(id)): 2 rows break it",
+        "held: contract required(id): 3 rows break it (c.yaml:1)",
+    ]
+    told = _text(plain_console(), samples.run("completed", steps, warnings=warnings)).splitlines()
+    assert [line for line in told if line.startswith("! ")] == [
+        "! held: check range(id: 1…2) does not hold: 4 rows break it",
+        *(f"! {warning}" for warning in warnings),
+    ]
+
+
+def test_rows_that_a_validation_set_apart_are_told_as_such() -> None:
+    checks = [_broken("required(id)", 1), _broken("minimum(id: 1)", 2)]
+    steps = [samples.step("valid", "validate", checks=checks, rows_quarantined=2)]
+    warnings = ["valid: contract minimum(id: 1): 1 row breaks it (c.yaml:1)"]
+    told = _text(plain_console(), samples.run("completed", steps, warnings=warnings))
+    assert "! valid: 1 row set apart by required(id)" in told
+    assert "does not hold" not in told
+    assert told.count("minimum(id: 1)") == 1

@@ -94,7 +94,7 @@ def test_a_tolerance_lets_some_rows_break_it(
 
 def test_more_than_tolerated_is_told_with_the_share(bench: Bench) -> None:
     error = walk(bench, {"not_null": ["id"], "tolerance": "1%"}).error("a")
-    assert "not_null(id): 1 of 5 rows break it, more than 1%" in error.message
+    assert "not_null(id): 1 of 5 rows breaks it, more than 1%" in error.message
 
 
 @pytest.mark.parametrize(

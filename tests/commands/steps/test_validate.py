@@ -201,7 +201,7 @@ def test_fail_tells_every_broken_term_with_counts_and_first_rows(bench: Bench) -
     head, *lines = error.message.splitlines()
     assert head == "4 of 5 terms of c.yaml are broken"
     assert "required(id): 2 rows break it (c.yaml:1); row 4 (id = null); row 5" in "\n".join(lines)
-    assert "unique(id): 1 rows break it (c.yaml:1); row 3 (id = 2)" in lines
+    assert "unique(id): 1 row breaks it (c.yaml:1); row 3 (id = 2)" in lines
     assert "row 2 (id = 2, kind = hidden)" in error.message
     assert "on_violation" in error.hint
     assert result.outcome is not None
