@@ -21,7 +21,7 @@ def confined(path: str, root: str, roots: Sequence[str]) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise Malformed(f"{path!r} cannot be followed: {error}") from error
     if not inside:
-        shown = ", ".join(roots) or "none"
+        shown = ", ".join(dict.fromkeys(roots)) or "none"
         raise Malformed(
             f"{path!r} leads outside the allowed folders",
             hint=f"allowed: {shown}; more can be named in `roots` of headwater.toml",

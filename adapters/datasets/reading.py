@@ -152,9 +152,8 @@ def hold_columns(reading: Reading, found: Sequence[str], where: str) -> None:
     if missing:
         near = get_close_matches(missing[0], found, n=3)
         there = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(found)}"
-        raise broken(
-            "missing_column", f"column {', '.join(missing)} is missing", where=where, hint=there
-        )
+        said = f"{_columns(missing)} missing"
+        raise broken("missing_column", said, where=where, hint=there)
     extra = [name for name in found if name not in reading.types]
     if extra and reading.extra != "drop":
         raise extra_columns(reading, extra, where)
@@ -166,6 +165,10 @@ def extra_columns(reading: Reading, names: Sequence[str], where: str) -> StepBro
         hint = "declare it, or say `extra_columns: keep` or `extra_columns: drop`"
     else:
         hint = "the file has changed since its columns were looked at: apply the pipeline again"
-    return broken(
-        "extra_column", f"column {', '.join(names)} is not declared", where=where, hint=hint
-    )
+    return broken("extra_column", f"{_columns(names)} not declared", where=where, hint=hint)
+
+
+def _columns(names: Sequence[str]) -> str:
+    """`column a is`, `columns a, b are`."""
+    what, verb = ("column", "is") if len(names) == 1 else ("columns", "are")
+    return f"{what} {', '.join(names)} {verb}"

@@ -17,7 +17,7 @@ from commands.steps.job import Job, Made, account
 from commands.steps.layers import BY, ROW, Layers, changed
 from commands.steps.ports import Engine, broken
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
-from commands.steps.sql import careful_cast, listed, literal, quoted, sql_type
+from commands.steps.sql import careful_cast, listed, literal, named_type, quoted, sql_type
 from domain.data.quality import Effect, RuleCount
 from domain.pipeline.rules import (
     Cast,
@@ -156,7 +156,8 @@ def _refuse_lost(
         if count:
             raise broken(
                 "cast_failed",
-                f"{count} values of `{name}` cannot be read as {want.lower()}, such as {first!r}",
+                f"{count} value{'' if count == 1 else 's'} of `{name}` cannot be read as "
+                f"{named_type(want)}, such as {first!r}",
                 where=f"steps.{job.step.id}.rules[{number - 1}]",
                 hint="set `on_error: null`, or remove these rows before",
             )

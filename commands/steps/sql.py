@@ -57,6 +57,20 @@ def sql_type(type_: str) -> str:
     return _TYPES.get(type_, type_)
 
 
+def named_type(engine_type: str) -> str:
+    """The `ColumnType` by which people know an engine's type; the engine's own word where none
+    fits."""
+    if engine_type in _INTEGERS:
+        return "integer"
+    for name, known in _TYPES.items():
+        if engine_type == known:
+            return name
+    for start, name in (("FLOAT", "number"), ("DECIMAL", "decimal"), ("TIMESTAMP_", "timestamp")):
+        if engine_type.startswith(start):
+            return name
+    return engine_type.lower()
+
+
 def is_temporal(engine_type: str) -> bool:
     """Whether the engine's type is a date or a time."""
     return engine_type.startswith(_TEMPORAL)

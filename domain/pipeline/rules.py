@@ -271,7 +271,7 @@ def _arguments(rule: CleanRule | QualityRule) -> str:
         case RowCount(row_count=limits):
             return f"{limits.min or 0}…{'' if limits.max is None else limits.max}"
         case AcceptedValues(accepted_values=lists):
-            return ", ".join(f"{column}: {list(values)}" for column, values in lists.items())
+            return ", ".join(f"{column}: {_list(values)}" for column, values in lists.items())
         case Cast(cast=pairs) | Rename(rename=pairs) | Pattern(pattern=pairs):
             return ", ".join(f"{column}: {other}" for column, other in pairs.items())
         case Fill(fill=values):
@@ -284,6 +284,11 @@ def _arguments(rule: CleanRule | QualityRule) -> str:
             return f"{', '.join(columns)}: {step}.{', '.join(rule.found_in)}"
         case DropNulls() | Deduplicate() | NotNull() | Unique() | Trim():
             return ", ".join(getattr(rule, key_of(rule)))
+
+
+def _list(values: tuple[Scalar, ...]) -> str:
+    shown = (str(one).lower() if isinstance(one, bool) else str(one) for one in values)
+    return f"[{', '.join(shown)}]"
 
 
 def _pairs(pairs: dict[str, Scalar | None]) -> str:

@@ -189,7 +189,7 @@ def _walk(value: object, type_: inspect.Type, keys: list[str | int]) -> tuple[ob
 
 
 def _resolved(type_: inspect.Type, value: object) -> inspect.Type:
-    if not isinstance(type_, inspect.UnionType):
+    if not isinstance(type_, inspect.UnionType) or isinstance(value, str):
         return type_
     structs = [one for one in type_.types if isinstance(one, inspect.StructType)]
     kind = value.get("kind") if isinstance(value, dict) else None

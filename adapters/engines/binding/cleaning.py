@@ -14,7 +14,7 @@ from adapters.engines.binding.rules import (
 )
 from adapters.engines.tables import EmptyTables, SqlRefused
 from commands.steps.layers import constant
-from commands.steps.sql import careful_cast, is_integer, sql_type
+from commands.steps.sql import careful_cast, is_integer, named_type, sql_type
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
     Cast,
@@ -78,7 +78,7 @@ def _trimmed(names: Iterable[str], columns: Columns, path: str) -> Iterator[Prob
     yield from unknown_columns(names, columns, path)
     for name in names:
         if columns.get(name, "VARCHAR") != "VARCHAR":
-            message = f"`{name}` is {columns[name].lower()}: only texts have white space"
+            message = f"`{name}` is {named_type(columns[name])}: only texts have white space"
             yield Problem(path=path, message=message)
 
 
@@ -91,7 +91,7 @@ def _constants(
     for value in () if found else values:
         type_ = columns[name]
         if not _is_sayable(value, type_, engine):
-            message = f"{value!r} is no {type_.lower()}, which `{name}` is"
+            message = f"{value!r} is no {named_type(type_)}, which `{name}` is"
             yield Problem(path=path, message=message, hint="cast the column in a rule before")
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from adapters.engines.duckdb import DuckEngine
 from adapters.engines.tables import EmptyTables
 from commands.steps.ports import ContractReader, StepBroken
-from commands.steps.sql import quoted
+from commands.steps.sql import named_type, quoted
 from commands.steps.terms import Relation, judged
 from domain.data.contract import Contract, fits
 from domain.data.dataset import ColumnType
@@ -112,8 +112,8 @@ def _columns(
             yield Problem(path=path, message=message, hint=hint)
         elif not fits(column, have):
             message = (
-                f"{place}: `{column.name}` is {column.logical} in the contract and {have.lower()} "
-                f"in `{step.input}`"
+                f"{place}: `{column.name}` is {column.logical} in the contract and "
+                f"{named_type(have)} in `{step.input}`"
             )
             hint = "read the source with `contract:`, cast the column before, or mend the contract"
             yield Problem(path=path, message=message, hint=hint)

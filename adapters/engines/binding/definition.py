@@ -121,7 +121,7 @@ class _Binding:
             folder = confined(".", self._root, self._roots)
         except Malformed:
             message = f"the folder {self._root!r} is not one that pipelines may work in"
-            hint = "allowed: " + (", ".join(self._roots) or "none")
+            hint = "allowed: " + (", ".join(dict.fromkeys(self._roots)) or "none")
             self._problems.append(Problem(path="", message=message, hint=hint))
             return
         if not folder.is_dir():

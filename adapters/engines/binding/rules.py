@@ -10,7 +10,7 @@ from adapters.engines.duckdb import DuckEngine
 from adapters.engines.tables import RUN_TIME, EmptyTables, SqlRefused, refused
 from commands.steps.ports import StepBroken
 from commands.steps.quality import Subject, evaluate
-from commands.steps.sql import quoted
+from commands.steps.sql import named_type, quoted
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
 from domain.pipeline.rules import (
@@ -92,7 +92,9 @@ def condition_problems(
         yield sql_problem(error, path)
         return
     if type_ != "BOOLEAN":
-        yield Problem(path=path, message=f"a condition is true or false, this is {type_.lower()}")
+        yield Problem(
+            path=path, message=f"a condition is true or false, this is {named_type(type_)}"
+        )
 
 
 def _texts(
@@ -118,7 +120,7 @@ def _texts(
                 type_ = rows.columns.get(column, "DATE")
                 if not type_.startswith(("DATE", "TIMESTAMP")):
                     at = joined(joined(path, "freshness"), column)
-                    message = f"`{column}` is {type_.lower()}, which tells no age"
+                    message = f"`{column}` is {named_type(type_)}, which tells no age"
                     hint = "cast it to a date or a timestamp in a step before"
                     yield Problem(path=at, message=message, hint=hint)
         case _:
@@ -134,8 +136,8 @@ def _found_in(rule: References, mine: Columns, theirs: Columns, path: str) -> It
             yield Problem(path=at, message=message, hint=hint)
         elif column in mine and (mine[column] == "VARCHAR") != (theirs[other] == "VARCHAR"):
             message = (
-                f"`{column}` is {mine[column].lower()}, and `{rule.to}.{other}` is "
-                f"{theirs[other].lower()}"
+                f"`{column}` is {named_type(mine[column])}, and `{rule.to}.{other}` is "
+                f"{named_type(theirs[other])}"
             )
             yield Problem(path=at, message=message, hint="cast one of them in a step before")
 

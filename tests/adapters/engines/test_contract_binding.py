@@ -64,7 +64,7 @@ def test_a_contract_declares_the_columns_of_a_source(project: Project) -> None:
             CONTRACT.replace("integer", "boolean"),
             VALID,
             "p.yaml:8 steps.valid.contract",
-            "c/people.odcs.yaml:8: `id` is boolean in the contract and bigint in `raw`",
+            "c/people.odcs.yaml:8: `id` is boolean in the contract and integer in `raw`",
             "cast",
         ),
         (

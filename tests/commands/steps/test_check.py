@@ -38,7 +38,7 @@ def walk(bench: Bench, *rules: dict[str, object]) -> Walk:
         ({"unique": ["id"]}, "unique(id)", 2, None),
         ({"unique": ["id", "value"]}, "unique(id, value)", 1, None),
         ({"unique": ["id", "day"]}, "unique(id, day)", 1, None),
-        ({"accepted_values": {"kind": ["a"]}}, "accepted_values(kind: ['a'])", 2, 2),
+        ({"accepted_values": {"kind": ["a"]}}, "accepted_values(kind: [a])", 2, 2),
         ({"accepted_values": {"id": [1, 2]}}, "accepted_values(id: [1, 2])", 0, 2),
         ({"accepted_values": {"day": ["2026-01-01"]}}, None, 2, 2),
         ({"range": {"value": [1, 2]}}, "range(value: 1…2)", 3, 1),

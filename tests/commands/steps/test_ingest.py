@@ -310,7 +310,11 @@ def test_extra_columns_of_csv(bench: Bench) -> None:
     path = bench.write("in.csv", "a,c,b\n1,9,x\n2,8,y\n")
     error = walk(bench, "csv", "in.csv", AB).error("raw")
     assert (error.code, error.where) == ("extra_column", f"{path}:1")
+    assert error.message == "column c is not declared"
     assert "extra_columns: drop" in error.hint
+    bench.write("wide.csv", "a,c,b,d\n1,9,x,0\n")
+    error = walk(bench, "csv", "wide.csv", AB).error("raw")
+    assert error.message == "columns c, d are not declared"
     dropped = walk(bench, "csv", "in.csv", AB, extra_columns="drop").outcome("raw")
     assert bench.rows(dropped.output) == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
     pinned = {"extra_columns": "keep", "sniffed": {"c": "string"}}

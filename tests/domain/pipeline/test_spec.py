@@ -321,3 +321,14 @@ def test_a_limit_allows_a_share_or_a_number_of_rows(most: str | int, fits: int) 
     limits = Limits(max_quarantined=most)
     assert limits.allow(fits, 100)
     assert not limits.allow(fits + 1, 100)
+
+
+@pytest.mark.parametrize(
+    ("type_", "hint"),
+    [("strng", "did you mean `string`?"), ("blob", "known here: boolean, date, decimal, integer")],
+)
+def test_a_columns_type_is_guessed_or_all_are_told(type_: str, hint: str) -> None:
+    source = {"kind": "csv", "path": "a", "columns": {"ok": type_}}
+    with pytest.raises(InvalidSpec) as caught:
+        decode_spec({**FLIGHTS, "sources": {"x": source}})
+    assert caught.value.hint.startswith(hint)
