@@ -28,6 +28,7 @@ from commands.steps.sql import (
     fitting_cast,
     literal,
     misfit,
+    named_type,
     quoted,
     said_type,
     sql_type,
@@ -263,7 +264,7 @@ def _hold_values(engine: Engine, new: str, columns: dict[str, str], mended: Mend
         for name, type_ in columns.items()
         if type_ != "VARCHAR"
     }
-    said = {name: type_.lower() for name, type_ in columns.items()}
+    said = {name: named_type(type_) for name, type_ in columns.items()}
     for start in range(0, len(wrong), _columns_at_once):
         some = {name: wrong[name] for name in [*wrong][start : start + _columns_at_once]}
         found = engine.rows(

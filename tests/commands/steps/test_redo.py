@@ -313,7 +313,7 @@ def test_a_value_of_another_type_than_the_input_has_is_told(bench: Bench) -> Non
     rows[1]["id"] = "four"
     error = again(walk, "valid", first, mend(bench, "m.csv", rows)).error("valid")
     assert error.code == "bad_value"
-    assert error.message == "line 3, column `id`: 'four' is no bigint"
+    assert error.message == "line 3, column `id`: 'four' is no integer"
 
 
 def test_a_cleaning_applies_all_its_rules_to_mended_rows(bench: Bench) -> None:
