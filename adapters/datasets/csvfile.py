@@ -18,7 +18,7 @@ from adapters.datasets.reading import Reading, bad_row, fractions, hold_columns
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
 from commands.steps.ports import Engine, SourceRead, StepBroken, broken
-from commands.steps.sql import literal, quoted, required_cast
+from commands.steps.sql import literal
 from domain.pipeline.sources import CsvSource
 
 
@@ -75,17 +75,9 @@ def _layout(reading: Reading, source: CsvSource) -> Layout:
 
 def _saved_at_once(reading: Reading, layout: Layout, engine: Engine, look: Look) -> bool:
     """Whether the engine could read all of the file in one pass."""
-    types = reading.sql_types
-    strict = {name: reading.types[name] for name in types if reading.is_strict(name)}
-    read_as = {**types, **dict.fromkeys(strict, "VARCHAR")}
-    shown = ", ".join(
-        f"{required_cast(name, strict[name], reading.formats.get(name))} as {quoted(name)}"
-        if name in strict
-        else quoted(name)
-        for name in types
-    )
+    rows = _relation(reading, layout, reading.read_as)
     try:
-        engine.save(f"select {shown} from {_relation(reading, layout, read_as)}", reading.target)
+        engine.save(f"select {reading.required} from {rows}", reading.target)
     except StepBroken as stopped:
         look.hold()
         if stopped.error.code != "sql_error":

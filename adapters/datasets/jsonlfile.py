@@ -13,7 +13,7 @@ from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
 from commands.steps.ports import Engine, SourceRead, StepBroken, broken
 from commands.steps.quarantine import LINE, REASON, RULE, TEXT
-from commands.steps.sql import literal, quoted, required_cast
+from commands.steps.sql import literal, quoted
 
 _BLANK = (b"", b"\r")
 _JSON = "headwater_json"
@@ -45,16 +45,9 @@ def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
 
 def _saved_at_once(reading: Reading, engine: Engine, look: Look) -> bool:
     """Whether the engine could read all of the file in one pass."""
-    strict = {name: type_ for name, type_ in reading.types.items() if reading.is_strict(name)}
-    shown = ", ".join(
-        f"{required_cast(name, strict[name], reading.formats.get(name))} as {quoted(name)}"
-        if name in strict
-        else quoted(name)
-        for name in reading.types
-    )
-    types = {**reading.sql_types, **dict.fromkeys(strict, "VARCHAR")}
+    rows = _relation(reading, reading.read_as)
     try:
-        engine.save(f"select {shown} from {_relation(reading, types)}", reading.target)
+        engine.save(f"select {reading.required} from {rows}", reading.target)
     except StepBroken as stopped:
         look.hold()
         if stopped.error.code != "sql_error":

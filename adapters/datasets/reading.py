@@ -13,7 +13,7 @@ from msgspec import Struct
 from adapters.datasets.scan import Scan
 from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
-from commands.steps.sql import is_written, quoted, said_type, sql_type
+from commands.steps.sql import is_written, quoted, required_cast, said_type, sql_type
 from domain.data.dataset import OuterDataset
 
 _text_chars_max = 200
@@ -52,6 +52,23 @@ class Reading(Struct, frozen=True, kw_only=True):
     def is_strict(self, name: str) -> bool:
         """Whether the engine's own reading of this column would pass what does not fit."""
         return name in self.formats or is_written(self.types[name])
+
+    @property
+    def read_as(self) -> dict[str, str]:
+        """Column → the engine's type in which it is read: text, if it is to be held against its
+        type with more care."""
+        types = self.sql_types
+        return {name: "VARCHAR" if self.is_strict(name) else types[name] for name in types}
+
+    @property
+    def required(self) -> str:
+        """SQL: the columns in their types; a value that does not fit is an error."""
+        return ", ".join(
+            f"{required_cast(name, type_, self.formats.get(name))} as {quoted(name)}"
+            if self.is_strict(name)
+            else quoted(name)
+            for name, type_ in self.types.items()
+        )
 
     @property
     def said(self) -> dict[str, str]:

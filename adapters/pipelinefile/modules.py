@@ -1,12 +1,12 @@
 """The Python modules that a step needs: its own, and those it imports from the same folder."""
 
 import ast
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adapters.paths import confined
 from adapters.pipelinefile.texts import read_text
+from adapters.syntax import parse_python
 from domain.errors import Malformed, NotFound
 
 modules_max = 200
@@ -50,18 +50,6 @@ def _path_of(module: str, root: str) -> str | None:
         if Path(root, path).is_file():
             return path
     return None
-
-
-def parse_python(text: str, path: str) -> ast.Module:
-    """The syntax tree. Raises `Malformed`."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except SyntaxError as error:
-        raise Malformed(f"{path}:{error.lineno or 1}: {error.msg}") from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise Malformed(f"{path} is no Python: {error}") from error
 
 
 def _imports(text: str, module: str, path: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Python steps, checked by their text alone: nothing of the user's is imported here."""
 
 import ast
-import warnings
 from collections.abc import Iterator, Mapping
 
+from adapters.syntax import parse_python
 from domain.errors import Malformed
 from domain.pipeline.names import did_you_mean
 from domain.pipeline.problems import Problem
@@ -20,7 +20,7 @@ def function_problems(step: Transform, files: Mapping[str, str], path: str) -> I
         yield Problem(path=path, message=f"there is no module {stem}.py", hint=hint)
         return
     try:
-        tree = _parsed(files[found], found)
+        tree = parse_python(files[found], found)
     except Malformed as error:
         yield Problem(path=path, message=error.message)
         return
@@ -38,17 +38,6 @@ def function_problems(step: Transform, files: Mapping[str, str], path: str) -> I
             yield Problem(path=path, message=message, hint=did_you_mean(name, known))
         case _:
             pass
-
-
-def _parsed(text: str, path: str) -> ast.Module:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except SyntaxError as error:
-        raise Malformed(f"{path}:{error.lineno or 1}: {error.msg}") from error
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise Malformed(f"{path} is no Python: {error}") from error
 
 
 def _is_called(node: ast.stmt, name: str) -> bool:
