@@ -12,8 +12,8 @@ from commands.steps.ports import broken
 _READ_BYTES = 1 << 20
 
 
-def hash_and_sync(path: str) -> tuple[str, int]:
-    """SHA-256 and size of a file that is on the disk when this returns."""
+def hash_of(path: str | Path) -> tuple[str, int]:
+    """SHA-256 and size of a file."""
     digest = hashlib.sha256()
     size = 0
     descriptor = os.open(path, os.O_RDONLY)
@@ -21,10 +21,16 @@ def hash_and_sync(path: str) -> tuple[str, int]:
         while block := os.read(descriptor, _READ_BYTES):
             digest.update(block)
             size += len(block)
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
     return digest.hexdigest(), size
+
+
+def hash_and_sync(path: str) -> tuple[str, int]:
+    """SHA-256 and size of a file that is on the disk when this returns."""
+    found = hash_of(path)
+    sync(path)
+    return found
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -39,9 +45,9 @@ def write_synced(path: Path, content: bytes) -> None:
         os.close(descriptor)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: str | Path) -> None:
+    """Put a file's content, or a folder's entries, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

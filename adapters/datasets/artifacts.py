@@ -4,10 +4,10 @@
     datasets/tmp/<pid>/…                  being written by one process; nobody else looks at it
     keys/<fingerprint>.json               the whole outcome of a step, created once, never replaced
 
-Data is synced, file and folder, before a key names it, and a key before a report does.
+Data is synced, file and folder, before a key names it or a report does. Keys are not: one that a
+power cut takes, or leaves without its content, costs the work that it would have saved.
 """
 
-import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +17,17 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.disk import hash_and_sync, io_translated, sync_folder, write_synced
+from adapters.disk import hash_of, io_translated, sync
 from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
 
 hashed_bytes_max = 256 * 1024 * 1024
 """A dataset up to this size is hashed before somebody is shown its rows: that takes some tenths of
 a second."""
+
+_compared_bytes_max = 1024 * 1024
+"""A dataset up to this size is not written again where it is there already: to see that its bytes
+are the same costs less than to sync them."""
 
 
 class FileArtifacts(Artifacts):
@@ -52,15 +56,15 @@ class FileArtifacts(Artifacts):
 
     def admit(self, scratch: str) -> Written:
         with io_translated(scratch):
-            fingerprint, size = hash_and_sync(scratch)
+            fingerprint, size = hash_of(scratch)
             rows = rows_in(scratch)
             place = self._place(fingerprint)
-            if not place.parent.is_dir():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                sync_folder(self._datasets)
-            os.replace(scratch, place)  # the same bytes, or what should have been there
             _touch(place)
-            sync_folder(place.parent)
+            if size <= _compared_bytes_max and _holds(place, fingerprint):
+                os.unlink(scratch)
+            else:
+                self._move(scratch, place)
+            sync(place.parent)
         return Written(fingerprint=fingerprint, rows=rows, bytes=size)
 
     def discard(self, scratch: str) -> None:
@@ -85,7 +89,7 @@ class FileArtifacts(Artifacts):
         temporary = self._keys / f".{key}.{uuid4().hex}"
         with io_translated(str(path)):
             self._keys.mkdir(parents=True, exist_ok=True)
-            write_synced(temporary, msgspec.json.encode(kept))
+            temporary.write_bytes(msgspec.json.encode(kept))
             try:
                 first = self._link(temporary, path, key)
                 if first is not None and anew and (first.run, first.step) != (kept.run, kept.step):
@@ -94,8 +98,15 @@ class FileArtifacts(Artifacts):
                     first = None
             finally:
                 os.unlink(temporary)
-            sync_folder(self._keys)
         return first or kept
+
+    def _move(self, scratch: str, place: Path) -> None:
+        sync(scratch)
+        if not place.parent.is_dir():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            sync(self._datasets)
+        os.replace(scratch, place)  # the same bytes, or what should have been there
+        _touch(place)
 
     def _link(self, temporary: Path, path: Path, key: str) -> Kept | None:
         """Name the outcome; returns the one that was named before."""
@@ -133,13 +144,17 @@ def is_as_made(path: Path, version: DatasetVersion, hashed_max: int = hashed_byt
         return False
     if version.bytes > hashed_max:
         return True
+    return _holds(path, version.fingerprint)
+
+
+def _holds(path: Path, fingerprint: str) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == version.fingerprint
+        return hash_of(path)[0] == fingerprint
     except OSError:
         return False
 
 
 def rows_in(path: str) -> int:
     """The number of rows that a Parquet file's footer tells."""
-    return int(pq.read_metadata(path).num_rows)
+    with pa.OSFile(path, "rb") as file:
+        return int(pq.read_metadata(file).num_rows)

@@ -46,9 +46,8 @@ class FileSources(Sources):
             extra=source.extra_columns,
         )
         before = identity_of(reading.path)
-        files = (reading.path, target, rejects, reading.texts)
         try:
-            with self._engines.open({}, files) as engine:
+            with self._engines.share() as engine:
                 seen = _read(reading, source, engine)
         finally:
             Path(reading.texts).unlink(missing_ok=True)

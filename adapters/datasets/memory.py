@@ -77,6 +77,8 @@ class SourceMemory:
             fingerprint=fingerprint,
             is_settled=newest + _settled_ns < time.time_ns(),
         )
+        if entry == self._read(path):
+            return
         # It is a convenience: where it cannot be written, the file is read the next time.
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -131,10 +131,14 @@ class Look:
         self._tally = tally
         self._stopped = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="scan")
+        self._scan: Future[Scan] = Future()
 
     def __enter__(self) -> Self:
         self._before = identity_of(self._path)
-        self._scan: Future[Scan] = self._pool.submit(self._run)
+        if self._before.size <= _BLOCK_BYTES and not self._path.endswith(".gz"):
+            self._scan.set_result(self._run())
+        else:
+            self._scan = self._pool.submit(self._run)
         return self
 
     def __exit__(

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.datasets.files import inside
-from adapters.disk import hash_and_sync, io_translated, sync_folder, write_synced
+from adapters.disk import hash_and_sync, io_translated, sync, write_synced
 from commands.steps.ports import Draft, Mark, Sinks, broken
 from domain.data.dataset import OuterDataset
 
@@ -83,7 +83,7 @@ class FileDraft(Draft):
             if run_time > _stands_for(mark):
                 mark = replace(mark, confirmed=run_time)
                 _put_mark(self._target, mark)
-                sync_folder(self._target.parent)
+                sync(self._target.parent)
         self._name(mark)
         return mark
 
@@ -95,7 +95,7 @@ class FileDraft(Draft):
                 _refuse_newer(self._target, mark)
                 os.replace(self._draft, self._target)
                 _put_mark(self._target, mark)
-                sync_folder(self._target.parent)
+                sync(self._target.parent)
         self._name(mark)
         return mark
 

@@ -92,9 +92,7 @@ def _arguments(
     params: Mapping[str, ParamValue],
 ) -> dict[str, object]:
     signature = inspect.signature(callee)
-    arguments: dict[str, object] = {
-        name: pq.ParquetFile(path).read() for name, path in inputs.items()
-    }
+    arguments: dict[str, object] = {name: _table(path) for name, path in inputs.items()}
     if "params" in signature.parameters and "params" not in arguments:
         arguments["params"] = dict(params)
     try:
@@ -109,10 +107,17 @@ def _arguments(
     return arguments
 
 
+def _table(path: str) -> pa.Table:
+    with pa.OSFile(path, "rb") as whole:
+        file = pq.ParquetFile(whole)
+        return file.read(use_threads=file.metadata.num_rows > _ROW_GROUP_ROWS)
+
+
 def _write(function: str, result: object, target: str) -> None:
     if isinstance(result, pa.Table):
         _hold_columns(function, result.schema)
-        pq.write_table(result, target, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
+        with pa.OSFile(target, "wb") as file:
+            pq.write_table(result, file, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
         return
     if isinstance(result, pa.RecordBatchReader):
         reader = result

@@ -155,6 +155,10 @@ class Engines(Protocol):
         """An engine that sees each view's Parquet file under its name, and may touch `files`."""
         ...
 
+    def share(self) -> AbstractContextManager[Engine]:
+        """An engine that may touch everything: for statements without a word of a user's SQL."""
+        ...
+
 
 class Written(Struct, frozen=True, kw_only=True):
     """A file under its content's name, with what its own footer says."""

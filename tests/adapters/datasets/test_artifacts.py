@@ -48,6 +48,18 @@ def test_a_file_is_found_under_the_hash_of_its_bytes(tmp_path: Path) -> None:
     assert admitted(artifacts, 5) == version
 
 
+def test_what_is_there_is_not_written_again_and_what_is_damaged_is(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    path = Path(artifacts.path_of(admitted(artifacts, 5)))
+    whole, written = path.read_bytes(), path.stat().st_ino
+    admitted(artifacts, 5)
+    assert path.stat().st_ino == written
+    path.write_bytes(whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
+    admitted(artifacts, 5)
+    assert path.stat().st_ino != written
+    assert path.read_bytes() == whole
+
+
 def test_the_first_outcome_stays(tmp_path: Path) -> None:
     artifacts = store(tmp_path)
     first, second = kept(uuid4(), admitted(artifacts, 1)), kept(uuid4(), admitted(artifacts, 2))

@@ -175,15 +175,15 @@ def test_a_file_that_changes_between_two_looks_is_worth_another_try(
 ) -> None:
     path = bench.write("in.csv", "n\n" + "1\n" * 50_000)
     made = walk(bench, "in.csv")
-    opened = made.workbench.engines.open
+    shared = made.workbench.engines.share
 
-    def open_and_change(views: dict[str, str], files: tuple[str, ...] = ()) -> object:
+    def share_and_change() -> object:
         """The engine as it is; the file changes as soon as it has been opened and closed."""
-        return _Changing(opened(views, files), lambda: change(path))
+        return _Changing(shared(), lambda: change(path))
 
-    object.__setattr__(made.workbench.engines, "open", open_and_change)
+    object.__setattr__(made.workbench.engines, "share", share_and_change)
     error = made.error("raw")
-    object.__delattr__(made.workbench.engines, "open")
+    object.__delattr__(made.workbench.engines, "share")
     assert error.code in ("source_changed", "source_missing"), error
     assert error.retryable
     assert left_behind(bench) == 0

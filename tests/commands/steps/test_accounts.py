@@ -2,7 +2,7 @@
 """The row ledger of queries: what each input's rows came to, and what a step promises of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -239,6 +239,9 @@ class LossyEngines(Engines):
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
         with self._engines.open(views, files) as engine:
             yield LossyEngine(engine)
+
+    def share(self) -> AbstractContextManager[Engine]:
+        return self._engines.share()
 
 
 SHAPES = {
