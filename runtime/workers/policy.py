@@ -9,6 +9,11 @@ from commands.ports import Clock
 from runtime.supervisor import Part, Signals
 
 
+round_seconds_min = 0.01
+"""From one round to the next. What is ready first is put at once; of a run that moves on quickly,
+most steps are taken with the report that made them ready, before a round could put them."""
+
+
 class PolicyPart(Part):
     """Goes round when the view has moved, when a step falls due, and every 30 s in any case."""
 
@@ -45,8 +50,11 @@ class PolicyPart(Part):
                 signals.ready()
             else:
                 next_due = await self._policy.round()
-            with signals.interruptible(), anyio.move_on_after(self._rest(full_at, next_due)):
-                await self._woken.wait()
+            earliest = self._clock.monotonic() + round_seconds_min
+            with signals.interruptible():
+                with anyio.move_on_after(self._rest(full_at, next_due)):
+                    await self._woken.wait()
+                await self._clock.sleep(max(0.0, earliest - self._clock.monotonic()))
 
     def _rest(self, full_at: float, next_due: datetime | None) -> float:
         seconds = full_at - self._clock.monotonic()
