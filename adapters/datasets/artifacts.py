@@ -94,10 +94,9 @@ class FileArtifacts(Artifacts):
                 first = self._link(temporary, path, key)
                 if first is not None and anew and (first.run, first.step) != (kept.run, kept.step):
                     os.replace(temporary, path)
-                    os.link(path, temporary)
                     first = None
             finally:
-                os.unlink(temporary)
+                temporary.unlink(missing_ok=True)
         return first or kept
 
     def _move(self, scratch: str, place: Path) -> None:
@@ -116,7 +115,6 @@ class FileArtifacts(Artifacts):
             if (first := self.find(key)) is not None:
                 return first
             os.replace(temporary, path)
-            os.link(path, temporary)
         return None
 
     def _place(self, fingerprint: str) -> Path:

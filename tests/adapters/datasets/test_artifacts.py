@@ -85,6 +85,21 @@ def test_of_many_at_once_one_is_first_and_all_agree(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "keys") == ["k.json"]
 
 
+def test_many_that_want_an_outcome_anew_at_once_are_all_kept(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    output = admitted(artifacts, 1)
+    together = Barrier(8)
+
+    def keep(_number: int) -> bool:
+        together.wait()
+        mine = [kept(uuid4(), output) for _ in range(200)]
+        return all(artifacts.keep("k", one, anew=True) == one for one in mine)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keep, range(8)))
+    assert os.listdir(tmp_path / "keys") == ["k.json"]
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut", "other", "key"])
 def test_an_outcome_without_whole_data_is_a_miss_and_makes_room(
     tmp_path: Path, damage: str
