@@ -8,7 +8,6 @@ from commands.dispatch import DispatchPolicy, full_round_seconds
 from commands.ports import Clock
 from runtime.supervisor import Part, Signals
 
-
 round_seconds_min = 0.01
 """From one round to the next. What is ready first is put at once; of a run that moves on quickly,
 most steps are taken with the report that made them ready, before a round could put them."""
