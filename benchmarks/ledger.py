@@ -67,7 +67,7 @@ class Shop:
     """Three datasets, and steps that query them."""
 
     def __init__(self, folder: Path, rows: int) -> None:
-        self._engines = DuckEngines(str(folder / "spill"), 2)
+        self._engines = DuckEngines(str(folder / "tmp"), 2)
         self._engines.memory_bytes = memory_bytes
         self._artifacts = FileArtifacts(folder / "datasets", folder / "keys", folder / "tmp")
         self._folder = folder

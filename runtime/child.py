@@ -83,7 +83,7 @@ class Server:
         scratch.mkdir(parents=True, exist_ok=True)
         self._artifacts = FileArtifacts(data / "datasets", data / "keys", scratch)
         self._memory = SourceMemory(data / "sources")
-        self._engines = DuckEngines(str(scratch / "spill"), threads)
+        self._engines = DuckEngines(str(scratch), threads)
         self._known: OrderedDict[str, Known] = OrderedDict()
 
     def answer(self, request: Request) -> Reply:

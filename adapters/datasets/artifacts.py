@@ -37,6 +37,7 @@ class FileArtifacts(Artifacts):
         self._datasets = datasets
         self._keys = keys
         self._scratch = scratch
+        self._lent: set[Path] = set()
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self._place(version.fingerprint)
@@ -48,6 +49,20 @@ class FileArtifacts(Artifacts):
                 hint="run the step that makes it again: headwater retry RUN --from STEP",
             )
         return str(path)
+
+    def lend(self, version: DatasetVersion) -> str:
+        place, lent = self.path_of(version), self._scratch / f"{version.fingerprint}.parquet"
+        with io_translated(str(lent)):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            if lent not in self._lent:
+                lent.unlink(missing_ok=True)
+                _link(place, lent)
+                self._lent.add(lent)
+        return str(lent)
+
+    def reclaim(self) -> None:
+        while self._lent:
+            self._lent.pop().unlink(missing_ok=True)
 
     def scratch(self) -> str:
         with io_translated(str(self._scratch)):
@@ -119,6 +134,15 @@ class FileArtifacts(Artifacts):
 
     def _place(self, fingerprint: str) -> Path:
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
+
+
+def _link(path: str, name: Path) -> None:
+    try:
+        os.link(path, name)
+    except OSError:
+        # Not every file system has links of this kind; with the other kind the file can be taken
+        # away, as long as the step has not opened it.
+        os.symlink(path, name)
 
 
 def _touch(path: Path) -> None:

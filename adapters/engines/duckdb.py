@@ -1,21 +1,21 @@
 # ruff: noqa: S608  # names and literals go through `commands.steps.sql`
 """DuckDB, opened for one step and confined to the step's files.
 
-Opening an instance takes about 13 ms of processor time, all of it the engine's own set-up. A warm
-child therefore keeps one spare instance ready (`DuckEngines.prepare`); what confines it is set when
-a step takes it and cannot be changed by the step's SQL. Statements of Headwater's own need no such
-walls: they share one instance, which stays.
+Users' SQL is confined to the room of the step in work, where its inputs are linked; statements of
+Headwater's own are not, as they read what lies outside.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 
 import duckdb
 import msgspec
+from msgspec.structs import replace
 
+from adapters.engines.instances import Instance, Settings
 from adapters.engines.sql.outline import outline
 from commands.steps.ports import Engine, Engines, Outline, SqlValue, StepBroken, broken
 from commands.steps.sql import literal, quoted
@@ -58,14 +58,18 @@ class _Operator(msgspec.Struct):
 
 
 class DuckEngines(Engines):
-    """Opens DuckDB within one bound of memory. What does not fit is spilled to `spill_folder`."""
+    """Opens DuckDB within one bound of memory.
 
-    def __init__(self, spill_folder: str, threads: int) -> None:
-        self._spill_folder = spill_folder
-        self._threads = threads
-        self._spare: Future[duckdb.DuckDBPyConnection] | None = None
-        self._shared: duckdb.DuckDBPyConnection | None = None
+    `room` is a folder for the files of the step in work: what is in it, every query may read. What
+    does not fit into memory is spilled below it.
+    """
+
+    def __init__(self, room: str, threads: int) -> None:
+        self._room = f"{room}/"
+        self._settings = Settings(threads=threads, spill_folder=f"{room}/spill")
         self._opener = ThreadPoolExecutor(1, thread_name_prefix="duckdb")
+        self._own = Instance(self._opener, self._settings)
+        self._roomed = self._walled(f"allowed_directories = [{literal(self._room)}]")
         self._outlines = lru_cache(_outlines_max)(lambda sql: outline(sql, self._ask))
         self.memory_bytes = 1 << 30
 
@@ -78,93 +82,49 @@ class DuckEngines(Engines):
 
     def prepare(self) -> None:
         """Have an instance made ready for the next step; does not wait for it."""
-        if self._spare is None:
-            self._spare = self._opener.submit(self._connect)
+        self._roomed.prepare()
 
     def close(self) -> None:
-        """Give the spare instance up; return when every instance is closed."""
-        if self._spare is not None:
-            self._spare.result().close()
-            self._spare = None
-        if self._shared is not None:
-            self._shared.close()
-            self._shared = None
+        """Return when every instance is closed."""
+        self._own.give_up()
+        self._roomed.give_up()
         self._opener.shutdown()
 
     @contextmanager
     def open(self, views: Mapping[str, str], files: Sequence[str] = ()) -> Iterator[Engine]:
-        connection = self._taken()
+        paths = (*views.values(), *files)
+        if all(path.startswith(self._room) for path in paths):
+            with self._connected(self._roomed, views) as engine:
+                yield engine
+            return
+        walled = self._walled(f"allowed_paths = [{', '.join(map(literal, dict.fromkeys(paths)))}]")
         try:
-            with _translated():
-                self._confine(connection, [*views.values(), *files])
-                for name, path in views.items():
-                    connection.execute(
-                        f"create view {quoted(name)} as from read_parquet({literal(path)})"
-                    )
-            yield DuckEngine(connection)
+            with self._connected(walled, views) as engine:
+                yield engine
         finally:
-            # Closing takes as long as a small step's whole work, and nobody needs to wait for it.
-            self._opener.submit(connection.close)
+            walled.give_up()
+
+    def share(self) -> AbstractContextManager[Engine]:
+        return self._connected(self._own, {})
 
     @contextmanager
-    def share(self) -> Iterator[Engine]:
-        with _translated():
-            if self._shared is None:
-                self._shared = self._connect()
-            connection = self._shared.cursor()
-            connection.execute(self._memory_limit)
-        try:
+    def _connected(self, instance: Instance, views: Mapping[str, str]) -> Iterator[Engine]:
+        with instance.connection(self.memory_bytes) as connection:
+            with _translated():
+                for name, path in views.items():
+                    connection.execute(
+                        f"create temp view {quoted(name)} as from read_parquet({literal(path)})"
+                    )
             yield DuckEngine(connection)
-        except BaseException:
-            # Whatever went wrong in it, the next one to come finds an instance in order.
-            self._shared.close()
-            self._shared = None
-            raise
-        finally:
-            connection.close()
+
+    def _walled(self, allowed: str) -> Instance:
+        walls = f"set {allowed}; set enable_external_access = false; set lock_configuration = true"
+        return Instance(self._opener, replace(self._settings, walls=walls))
 
     def _ask(self, statement: str, q: str) -> str:
-        # The instance that waits for the next step answers; this leaves nothing behind in it.
-        self.prepare()
-        assert self._spare is not None  # noqa: S101  # just prepared
         with _translated():
-            found = self._spare.result().execute(statement, {"q": q}).fetchone()
+            found = self._roomed.root.cursor().execute(statement, {"q": q}).fetchone()
         return str(found[0]) if found else ""
-
-    @property
-    def _memory_limit(self) -> str:
-        return f"set memory_limit = '{self.memory_bytes // 1024}KiB'"
-
-    def _taken(self) -> duckdb.DuckDBPyConnection:
-        spare, self._spare = self._spare, None
-        return self._connect() if spare is None else spare.result()
-
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(":memory:", config={"threads": self._threads})
-        connection.execute(
-            f"""
-            set temp_directory = {literal(self._spill_folder)};
-            set timezone = 'UTC';
-            set preserve_insertion_order = true;
-            set enable_progress_bar = false;
-            set parquet_metadata_cache = true;
-            set python_enable_replacements = false;
-            set autoload_known_extensions = false;
-            set autoinstall_known_extensions = false
-            """
-        )
-        return connection
-
-    def _confine(self, connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-        allowed = ", ".join(literal(path) for path in dict.fromkeys(files))
-        connection.execute(
-            f"""
-            {self._memory_limit};
-            set allowed_paths = [{allowed}];
-            set enable_external_access = false;
-            set lock_configuration = true
-            """
-        )
 
 
 class DuckEngine(Engine):

@@ -133,7 +133,7 @@ def _given(trial: Trial, step: str, rows: Rows) -> DatasetVersion:
 
 
 def _differences(trial: Trial, step: str, version: DatasetVersion, rows: Rows) -> list[RowsDiffer]:
-    path = trial.bench.artifacts.path_of(version)
+    path = trial.bench.artifacts.lend(version)
     with trial.bench.engines.open({"made": path}) as engine:
         types = engine.columns("from made")
         names = list(dict.fromkeys(name for row in rows for name in row)) or list(types)

@@ -213,7 +213,7 @@ def _found(work: StepWork, wanted: Mapping[str, str], bench: Workbench) -> tuple
         if source not in versions:
             raise Defect(f"step {work.step} was claimed without its input {source}")
         version = versions[source]
-        found.append(JobInput(name=name, version=version, path=bench.artifacts.path_of(version)))
+        found.append(JobInput(name=name, version=version, path=bench.artifacts.lend(version)))
     return tuple(found)
 
 

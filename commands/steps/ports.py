@@ -186,8 +186,17 @@ class Artifacts(Protocol):
         is not there or is not what it should be, in bytes or in rows."""
         ...
 
+    def lend(self, version: DatasetVersion) -> str:
+        """The same file, under a name in the step's own room, until `reclaim`: nobody takes it away
+        meanwhile."""
+        ...
+
+    def reclaim(self) -> None:
+        """Take back all that was lent."""
+        ...
+
     def scratch(self) -> str:
-        """A path to write a new file to; not visible to anybody."""
+        """A path in the step's own room to write a new file to; not visible to anybody."""
         ...
 
     def admit(self, scratch: str) -> Written:

@@ -52,6 +52,8 @@ def carry_out(
         if counted is not None:
             counted = replace(counted, seconds=bench.stopwatch() - started)
         return Failed(error=stopped.error, outcome=counted)
+    finally:
+        bench.artifacts.reclaim()
 
 
 def _make(job: Job) -> Made:

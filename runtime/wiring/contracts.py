@@ -95,7 +95,7 @@ def _opened(data: Data, contract: Contract | None) -> Iterator[_Table]:
     """The rows as a Parquet file: as it is, or made of a file of text for the time of the block."""
     source, path = _source(data), data.path.resolve()
     with TemporaryDirectory(prefix="headwater-contract-") as name:
-        engines = DuckEngines(str(Path(name, "spill")), os.cpu_count() or 1)
+        engines = DuckEngines(name, os.cpu_count() or 1)
         try:
             if isinstance(source, ParquetSource):
                 if not path.is_file():

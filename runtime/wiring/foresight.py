@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 
@@ -59,7 +58,7 @@ def plan_file(
         raise file.placed(rejection) from rejection
     prospect = _prospect(bound, wish)
     with TemporaryDirectory(prefix="headwater-plan-") as folder:
-        engines = DuckEngines(str(Path(folder) / "spill"), os.cpu_count() or 1)
+        engines = DuckEngines(folder, os.cpu_count() or 1)
         try:
             seen = foresee(prospect, _bench(engines, bound, settings, roots))
         finally:

@@ -53,7 +53,8 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
     steps = [spec.step(planned.id) for planned in bound.plan]
     with TemporaryDirectory(prefix="headwater-test-") as name:
         folder = Path(name)
-        engines = DuckEngines(str(folder / "spill"), os.cpu_count() or 1)
+        room = folder / "datasets" / "tmp"
+        engines = DuckEngines(str(room), os.cpu_count() or 1)
         try:
             yield Trial(
                 spec=spec,
@@ -63,9 +64,7 @@ def _trial(bound: Bound, settings: Settings) -> Iterator[Trial]:
                 root=definition.root,
                 bench=Workbench(
                     engines=engines,
-                    artifacts=FileArtifacts(
-                        folder / "datasets", folder / "keys", folder / "datasets" / "tmp"
-                    ),
+                    artifacts=FileArtifacts(folder / "datasets", folder / "keys", room),
                     sources=FileSources(engines, name, (name,), SourceMemory(folder / "sources")),
                     sinks=FileSinks(name, (name,)),
                     functions=BundleFunctions(folder / "bundle", definition.files, definition.root),

@@ -60,6 +60,41 @@ def test_what_is_there_is_not_written_again_and_what_is_damaged_is(tmp_path: Pat
     assert path.read_bytes() == whole
 
 
+def test_what_is_lent_stays_readable_until_it_is_taken_back(tmp_path: Path) -> None:
+    artifacts = store(tmp_path)
+    version = admitted(artifacts, 5)
+    lent = Path(artifacts.lend(version))
+    assert artifacts.lend(version) == str(lent)
+    assert lent.parent == Path(artifacts.scratch()).parent
+    Path(artifacts.path_of(version)).unlink()
+    assert pq.read_table(lent).num_rows == 5
+    artifacts.reclaim()
+    assert os.listdir(lent.parent) == []
+    with pytest.raises(StepBroken, match="not there any more"):
+        artifacts.lend(version)
+
+
+def test_what_a_dead_step_was_lent_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    version = admitted(store(tmp_path), 5)
+    store(tmp_path).lend(version)
+    assert pq.read_table(store(tmp_path).lend(version)).num_rows == 5
+
+
+def test_where_files_cannot_be_linked_they_are_pointed_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: object) -> None:
+        raise OSError(errno.EPERM, "no such links here")
+
+    artifacts = store(tmp_path)
+    version = admitted(artifacts, 5)
+    monkeypatch.setattr(os, "link", refuse)
+    lent = artifacts.lend(version)
+    assert pq.read_table(lent).num_rows == 5
+    artifacts.reclaim()
+    assert Path(artifacts.path_of(version)).exists()
+
+
 def test_the_first_outcome_stays(tmp_path: Path) -> None:
     artifacts = store(tmp_path)
     first, second = kept(uuid4(), admitted(artifacts, 1)), kept(uuid4(), admitted(artifacts, 2))

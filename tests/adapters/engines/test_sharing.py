@@ -1,4 +1,4 @@
-"""The engine that a process keeps for statements of Headwater's own."""
+"""Engines that a process keeps: for statements of Headwater's own, and for a step's room."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from commands.steps.ports import StepBroken
 
 @pytest.fixture
 def engines(tmp_path: Path) -> Iterator[DuckEngines]:
-    made = DuckEngines(str(tmp_path / "spill"), 1)
+    made = DuckEngines(str(tmp_path / "room"), 1)
     yield made
     made.close()
 
@@ -54,3 +54,37 @@ def test_a_step_with_sql_of_a_user_sees_no_file_but_its_own(
         assert engine.rows(f"from read_parquet('{other}')") == [(1,)]
     with pytest.raises(StepBroken, match="Cannot access file"), engines.open({}) as engine:
         engine.rows(f"from read_parquet('{other}')")
+
+
+def test_a_step_sees_its_room_and_nothing_of_the_step_before(
+    engines: DuckEngines, tmp_path: Path
+) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    inside, outside = room / "in.parquet", tmp_path / "out.parquet"
+    for path in (inside, outside):
+        pq.write_table(pa.table({"n": [1]}), path)
+    with engines.open({"before": str(inside)}) as engine:
+        assert engine.rows("from before") == [(1,)]
+    with engines.open({"after": str(inside)}) as engine:
+        assert engine.rows(f"from after natural join read_parquet('{inside}')") == [(1,)]
+    for asked in ("before", f"read_parquet('{outside}')", f"'{room}/../out.parquet'"):
+        with pytest.raises(StepBroken), engines.open({"after": str(inside)}) as engine:
+            engine.rows(f"from {asked}")
+
+
+def test_nothing_that_a_query_can_call_opens_the_walls(
+    engines: DuckEngines, tmp_path: Path
+) -> None:
+    for call in ("enable_logging()", "enable_profiling()", "glob('/*')", "read_text('/etc/hosts')"):
+        with pytest.raises(StepBroken), engines.open({}) as engine:
+            engine.rows(f"from {call}")
+    with pytest.raises(StepBroken, match="locked"), engines.open({}) as engine:
+        engine.rows("set memory_limit = '9GB'")
+
+
+def test_a_room_is_made_anew_for_another_bound_of_memory(engines: DuckEngines) -> None:
+    for size in (64, 128, 64):
+        engines.memory_bytes = size << 20
+        with engines.open({}) as engine:
+            assert engine.rows("select current_setting('memory_limit')") == [(f"{size}.0 MiB",)]

@@ -35,10 +35,9 @@ class Bench:
         self.project = folder / "project"
         self.data = folder / "data"
         self.project.mkdir(exist_ok=True)
-        self.engines = DuckEngines(str(self.data / "spill"), 2)
-        self.artifacts = FileArtifacts(
-            self.data / "datasets", self.data / "keys", self.data / "datasets" / "tmp" / "0"
-        )
+        room = self.data / "datasets" / "tmp" / "0"
+        self.engines = DuckEngines(str(room), 2)
+        self.artifacts = FileArtifacts(self.data / "datasets", self.data / "keys", room)
 
     def workbench(self, files: Mapping[str, str]) -> Workbench:
         """What steps work with."""
