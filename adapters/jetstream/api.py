@@ -1,6 +1,5 @@
 """Requests to JetStream's own subjects, and their errors as ours."""
 
-import asyncio
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from adapters.jetstream.connection import Connection, Headers, NobodyListens
+from adapters.jetstream.connection import Connection, NobodyListens
 from adapters.jetstream.message import Message, headers_of
 from domain.errors import Failure, NotFound, StorageFull, TimedOut, Unavailable
 
@@ -142,12 +141,6 @@ class JetStreamApi:
                 hint="run nats-server with -js",
             ) from error
         return answer.data
-
-    async def start_publish(
-        self, subject: str, payload: bytes, headers: Headers
-    ) -> "asyncio.Future[Message]":
-        """Send a message to a stream; `stored` reads the answer."""
-        return await self._connection.start_request(subject, payload, headers)
 
 
 def stored(answer: Message) -> Stored:

@@ -90,7 +90,7 @@ class NatsClient(CommandSender):
         answers: list[Message] = []
         arrived = asyncio.Event()
 
-        async def take(message: Message) -> None:
+        def take(message: Message) -> None:
             answers.append(message)
             arrived.set()
 

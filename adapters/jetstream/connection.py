@@ -3,21 +3,22 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import anyio
 import nats.errors
-from nats.aio.client import Client, Server
+from nats.aio.client import Server
 from nats.aio.subscription import Subscription
 
+from adapters.jetstream import wire
 from adapters.jetstream.message import Message, message_of
 from domain.errors import Defect, Failure, Malformed, TimedOut, TooLarge, Unavailable
 
 Headers = Mapping[str, str]
-Callback = Callable[[Message], Awaitable[None]]
-"""Called in the reading loop, so that no message costs a task: it sends, but waits for nothing."""
+Callback = Callable[[Message], None]
+"""Called in the reading loop, so that no message costs a task."""
 
 connect_seconds_max = 5.0
 """Until a first connection is given up."""
@@ -27,6 +28,9 @@ reconnect_seconds = 0.1
 
 drain_seconds_max = 1.0
 """For messages that are on their way when a subscription ends."""
+
+pending_bytes_max = 2 * 1024 * 1024
+"""To be written to the socket, before whoever sends more has to wait."""
 
 version_min = (2, 12)
 """The first nats-server with everything the bus needs."""
@@ -41,28 +45,44 @@ class NobodyListens(Unavailable):
     """No subscriber for this subject; only inside this package."""
 
 
-class _ToughClient(Client):
+class _ToughClient(wire.Receiver):
     """Goes on where the library gives up, and calls back without a queue and a task between.
 
     A message that cannot be read is dropped; it would end the reading loop. An error that the
     server tells leads to a new connection; it would end this one for ever.
     """
 
-    async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
-    ) -> None:
-        subscription = self._subs.get(sid)
-        if subscription is None or subscription._cb is None:
+    def __init__(self) -> None:
+        super().__init__()
+        self._ps = wire.WholeMessages(self)
+        self.callbacks: dict[int, Callback] = {}
+        """By the number of the subscription."""
+
+    def take(self, sid: int, subject: bytes, reply: bytes, data: bytes, head: bytes) -> None:
+        callback = self.callbacks.get(sid)
+        if callback is None:
             return
         try:
-            message = message_of(subject, reply, data, headers)
+            message = message_of(subject, reply, data, head)
         except ValueError as error:
             _log.warning("a message that cannot be read was dropped: %s", error)
             return
         try:
-            await subscription._cb(message)  # type: ignore[arg-type]  # subscribed by us alone
+            callback(message)
         except Exception:  # noqa: BLE001  # shown; the connection has other subscriptions
             _log.exception("a message on %s could not be taken", message.subject)
+
+    def send(self, message: bytes) -> None:
+        """Put whole messages behind those that are to be written in the loop's next round."""
+        self._pending.append(message)
+        self._pending_data_size += len(message)
+        if self._flush_queue is not None and self._flush_queue.empty():
+            self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def relieve(self) -> None:
+        """Wait until the socket has taken most of what is to be written, where that is much."""
+        if self._pending_data_size > pending_bytes_max:
+            await self._flush_pending(force_flush=True)
 
     async def _process_err(self, err_msg: str) -> None:
         error = nats.errors.Error(f"nats: {err_msg}")
@@ -139,22 +159,29 @@ class Connection:
     async def publish(
         self, subject: str, payload: bytes, headers: Headers | None = None, reply: str = ""
     ) -> None:
-        """Send a message. Raises `Unavailable`, `TooLarge`, `Malformed` for a bad subject."""
+        """Send a message, waiting where the socket is behind. Raises what `send` raises."""
+        self.send(subject, payload, wire.head_of(headers) if headers else b"", reply)
+        await self.relieve()
+
+    def send(self, subject: str, payload: bytes, head: bytes = b"", reply: str = "") -> None:
+        """Send a message with encoded headers (`wire.head_of`), whatever waits already.
+
+        Raises `Unavailable`, `TooLarge`, `Malformed` for a bad subject.
+        """
         self._require_connected()
-        size = len(payload) + _header_bytes(headers)
-        if size > self.payload_bytes_max:
+        size = len(payload) + len(head)
+        if size > self._client.max_payload:
             raise TooLarge(f"a message of {size} bytes is above the bus's {self.payload_bytes_max}")
-        try:
-            await self._client.publish(subject, payload, reply, dict(headers) if headers else None)
-        except nats.errors.Error as error:
-            raise translated(error) from error
+        if subject.split(None, 1) != [subject]:
+            raise Malformed(f"not a subject of NATS: {subject[:40]!r}")
+        self._client.send(wire.message_of(subject, payload, head, reply))
 
     async def request(
         self, subject: str, payload: bytes, headers: Headers | None = None, seconds: float = 5.0
     ) -> Message:
         """Send and wait for one answer. Raises `TimedOut`, `Unavailable` where nobody listens or
         the connection is lost meanwhile, `TooLarge`."""
-        answer = await self.start_request(subject, payload, headers)
+        answer = self.send_request(subject, payload, wire.head_of(headers) if headers else b"")
         try:
             async with asyncio.timeout(seconds):
                 return await answer
@@ -163,17 +190,24 @@ class Connection:
         finally:
             answer.cancel()
 
-    async def start_request(
-        self, subject: str, payload: bytes, headers: Headers | None = None
+    def send_request(
+        self, subject: str, payload: bytes, head: bytes = b""
     ) -> "asyncio.Future[Message]":
-        """Send; the future holds the answer, or `Unavailable`. Cancel it to forget it."""
+        """Send; the future holds the answer, or `Unavailable`. Cancel it to forget it.
+
+        Raises what `send` raises.
+        """
         token, answer = self._expect()
         try:
-            await self.publish(subject, payload, headers, f"{self._inbox}.{token}")
+            self.send(subject, payload, head, f"{self._inbox}.{token}")
         except BaseException:
             answer.cancel()
             raise
         return answer
+
+    async def relieve(self) -> None:
+        """Wait until the socket has taken most of what was sent, where that is much."""
+        await self._client.relieve()
 
     def _forget(self, token: str, answer: "asyncio.Future[Message]") -> None:
         self._waiting.pop(token, None)
@@ -184,12 +218,15 @@ class Connection:
         """Have `callback` called for each message, one at a time, reconnects included."""
         self._require_connected()
         try:
-            return await self._client.subscribe(subject, queue=queue, cb=callback)  # type: ignore[arg-type]  # called by `_ToughClient` alone
+            subscription = await self._client.subscribe(subject, queue=queue)
         except nats.errors.Error as error:
             raise translated(error) from error
+        self._client.callbacks[subscription._id] = callback
+        return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; waiting messages are dropped."""
+        self._client.callbacks.pop(subscription._id, None)
         with suppress(nats.errors.Error):
             await subscription.unsubscribe()
 
@@ -276,7 +313,7 @@ class Connection:
                 f"the bus is nats-server {found.major}.{found.minor}; at least {wanted} is needed"
             )
 
-    async def _on_answer(self, message: Message) -> None:
+    def _on_answer(self, message: Message) -> None:
         answer = self._waiting.get(message.subject.rpartition(".")[2])
         if answer is None or answer.done():
             return
@@ -340,12 +377,6 @@ def translated(error: nats.errors.Error) -> Failure | Defect:
             return Defect(f"a task was finished twice: {error}")
         case _:
             return Unavailable(f"the bus refused: {error}")
-
-
-def _header_bytes(headers: Headers | None) -> int:
-    if not headers:
-        return 0
-    return 12 + sum(len(key) + len(value.encode()) + 4 for key, value in headers.items())
 
 
 def _select(servers: list[Server], _info: dict[str, Any]) -> tuple[Server, float]:

@@ -120,8 +120,8 @@ class Discovery:
         }
 
     def _answering(self, content: Callable[[], dict[str, Any]]) -> Callback:
-        async def answer(message: Message) -> None:
+        def answer(message: Message) -> None:
             if message.reply:
-                await self._connection.publish(message.reply, msgspec.json.encode(content()))
+                self._connection.send(message.reply, msgspec.json.encode(content()))
 
         return answer

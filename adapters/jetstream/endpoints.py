@@ -14,6 +14,7 @@ from adapters.jetstream.connection import Callback, Connection, Headers
 from adapters.jetstream.discovery import Discovery, EndpointStats, Identity
 from adapters.jetstream.message import Message
 from adapters.jetstream.reply import error_reply
+from adapters.jetstream.wire import head_of
 from domain.errors import (
     Defect,
     HeadwaterError,
@@ -138,12 +139,12 @@ class Endpoints:
     ) -> Callback:
         """Takes a message and returns at once."""
 
-        async def receive(message: Message) -> None:
+        def receive(message: Message) -> None:
             size = len(message.data)
             if len(self._answering) >= requests_max or self._bytes + size > requests_bytes_max:
                 error = Unavailable("too many requests at once", hint="try again in a moment")
                 stats.count(0, error.message)
-                await self._reply(message, *error_reply(error))
+                self._reply(message, *error_reply(error))
                 return
             self._bytes += size
             task = answering.create_task(self._answer(handler, stats, message))
@@ -170,14 +171,14 @@ class Endpoints:
             self._bytes -= len(message.data)
             told = None if refusal is None else str(refusal)
             stats.count(time.perf_counter_ns() - started, told)
-            # A task that is cancelled here is cancelled once: the reply still goes out.
-            await self._reply(message, *((body, None) if refusal is None else error_reply(refusal)))
+            self._reply(message, *((body, None) if refusal is None else error_reply(refusal)))
 
-    async def _reply(self, message: Message, body: bytes, headers: Headers | None) -> None:
+    def _reply(self, message: Message, body: bytes, headers: Headers | None) -> None:
         if not message.reply:
             return
         with suppress(Unavailable, Malformed):  # whoever asked is gone, or asked nonsense
             try:
-                await self._connection.publish(message.reply, body, headers)
+                self._connection.send(message.reply, body, head_of(headers) if headers else b"")
             except TooLarge as error:
-                await self._connection.publish(message.reply, *error_reply(error))
+                told, headers = error_reply(error)
+                self._connection.send(message.reply, told, head_of(headers))

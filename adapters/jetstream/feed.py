@@ -180,7 +180,7 @@ class _Consumer:
             await ensure(self._api, self._topology)
             await self._api.call(f"CONSUMER.CREATE.{stream}.{self._name}", request)
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         self._heard = anyio.current_time()
         try:
             event = event_of(message.headers, message.data)

@@ -20,7 +20,7 @@ class Message(Struct, frozen=True, gc=False):
         return None if self.data else self.headers.get("Status")
 
 
-def message_of(subject: bytes, reply: bytes, data: bytes, head: bytes | None) -> Message:
+def message_of(subject: bytes, reply: bytes, data: bytes, head: bytes) -> Message:
     """Raises `ValueError` for what cannot be read."""
     return Message(subject.decode(), reply.decode(), data, headers_of(head) if head else {})
 

@@ -18,6 +18,7 @@ from adapters.jetstream.api import (
 from adapters.jetstream.connection import Connection, NobodyListens
 from adapters.jetstream.message import Message
 from adapters.jetstream.topology import Topology, ensure
+from adapters.jetstream.wire import one_line
 from commands.ports import Carried, EventPublisher
 from domain.errors import Conflict, Malformed, NotFound, Unavailable
 from domain.ids import StreamId, parse_stream
@@ -39,10 +40,12 @@ class JetStreamPublisher(EventPublisher):
     Messages are sent without waiting for each other, so one that is refused must take all behind it
     along. The expected sequence alone does not: where one foreign message has come between, the
     first is refused and the second finds just the sequence that it expects. So each also names the
-    message that must be before it.
+    message that must be before it. That makes the last acknowledgement tell of all of them; the
+    first is asked for because it knows best why nothing goes.
     """
 
     def __init__(self, connection: Connection, topology: Topology) -> None:
+        self._connection = connection
         self._api = JetStreamApi(connection)
         self._topology = topology
 
@@ -80,28 +83,27 @@ class JetStreamPublisher(EventPublisher):
         return (await self._api.stream_state(stream)).last_seq
 
     async def _publish_part(self, events: Sequence[Recorded], epoch: str, sequence: int) -> int:
-        answers: list[asyncio.Future[Message]] = []
+        last = len(events) - 1
+        answers: dict[int, asyncio.Future[Message]] = {}
         try:
             for offset, event in enumerate(events):
-                fence = {"Nats-Expected-Last-Sequence": str(sequence + offset)}
-                if offset > 0:
-                    fence["Nats-Expected-Last-Msg-Id"] = message_id(events[offset - 1], epoch)
-                answers.append(
-                    await self._api.start_publish(
-                        self._topology.event_subject(event),
-                        event.state,
-                        {**event_headers(event, epoch), **fence},
-                    )
-                )
+                before = events[offset - 1] if offset else None
+                subject = self._topology.event_subject(event)
+                head = event_head(event, epoch, sequence + offset, before)
+                if offset in (0, last):
+                    answers[offset] = self._connection.send_request(subject, event.state, head)
+                else:
+                    self._connection.send(subject, event.state, head)
+            await self._connection.relieve()
             async with asyncio.timeout(publish_seconds_max):
-                for offset, answer in enumerate(answers):
+                for offset, answer in answers.items():
                     self._check(stored(await answer), sequence + offset)
         except NobodyListens:
             raise Conflict(self._topology.events, sequence) from None
         except TimeoutError:
             raise Unavailable("the bus does not acknowledge events") from None
         finally:
-            for answer in answers:
+            for answer in answers.values():
                 answer.cancel()
         return sequence + len(events)
 
@@ -123,28 +125,27 @@ def _traces(events: Sequence[Recorded]) -> Sequence[str]:
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
-def message_id(event: Recorded, epoch: str) -> str:
-    """What JetStream knows a message by."""
-    return f"{epoch}:{event.position}"
-
-
-def event_headers(event: Recorded, epoch: str) -> dict[str, str]:
-    """What travels beside an event's state."""
-    headers = {
-        "Nats-Msg-Id": message_id(event, epoch),
-        "Headwater-Epoch": epoch,
-        "Headwater-Position": str(event.position),
-        "Headwater-Previous": str(event.previous),
-        "Headwater-Event-Id": msgspec.to_builtins(event.event_id),
-        "Headwater-Stream": str(event.stream),
-        "Headwater-Version": str(event.version),
-        "Headwater-Tag": event.tag,
-    }
+def event_head(event: Recorded, epoch: str, sequence: int, before: Recorded | None) -> bytes:
+    """What travels beside an event's state, and the fence: it stands right behind `sequence`, and
+    behind the event `before` it where that was just sent."""
+    text = (
+        f"NATS/1.0\r\nNats-Msg-Id: {epoch}:{event.position}\r\n"
+        f"Nats-Expected-Last-Sequence: {sequence}\r\n"
+        f"Headwater-Epoch: {epoch}\r\n"
+        f"Headwater-Position: {event.position}\r\n"
+        f"Headwater-Previous: {event.previous}\r\n"
+        f"Headwater-Event-Id: {msgspec.to_builtins(event.event_id)}\r\n"
+        f"Headwater-Stream: {event.stream}\r\n"
+        f"Headwater-Version: {event.version}\r\n"
+        f"Headwater-Tag: {event.tag}\r\n"
+    )
+    if before is not None:
+        text += f"Nats-Expected-Last-Msg-Id: {epoch}:{before.position}\r\n"
     if b'"traceparent":' in event.state:  # most have none, and reading costs more than looking
         traceparent = read_state(event.state).traceparent
         if traceparent:
-            headers["traceparent"] = traceparent
-    return headers
+            text += f"traceparent: {one_line(traceparent)}\r\n"
+    return f"{text}\r\n".encode()
 
 
 def event_of(headers: Mapping[str, str], state: bytes) -> Recorded:

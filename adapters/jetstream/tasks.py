@@ -223,7 +223,7 @@ class JetStreamTaskSource(TaskSource):
             reply=f"{self._inbox}.{self._pulls}",
         )
 
-    async def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         self._heard = anyio.current_time()
         if message.subject.startswith(self._inbox):
             self._take_status(message)
@@ -233,7 +233,7 @@ class JetStreamTaskSource(TaskSource):
             task = _decoder.decode(message.data)
         except msgspec.MsgspecError as error:
             _log.warning("a task that cannot be read was removed: %s", error)
-            await self._connection.publish(message.reply, b"+TERM")
+            self._connection.send(message.reply, b"+TERM")
         else:
             self._waiting.append(JetStreamDelivery(self._connection, task, message.reply))
             self._left_at_server = _pending(message.reply)

@@ -44,7 +44,7 @@ class Topology(Struct, frozen=True, kw_only=True):
     def event_subject(self, event: Recorded) -> str:
         """`headwater.event.run.0193….step_scheduled`."""
         category = event.stream.category
-        fact = event.tag.removeprefix(f"{category}.").rpartition(".")[0]
+        fact = event.tag[len(category) + 1 :].rpartition(".")[0]
         return f"{self.prefix}.event.{category}.{event.stream.id}.{fact}"
 
     def task_subject(self, task: Task) -> str:

@@ -35,7 +35,7 @@ async def test_where_nobody_listens_it_is_told_at_once(connection: Connection) -
 async def test_where_nobody_answers_the_time_runs_out(
     connection: Connection, other: Connection
 ) -> None:
-    async def ignore(_message: object) -> None:
+    def ignore(_message: object) -> None:
         pass
 
     await other.subscribe("deaf", ignore)
@@ -57,7 +57,7 @@ async def test_what_waits_is_told_when_the_connection_is_lost(
 ) -> None:
     taken = anyio.Event()
 
-    async def take(_message: object) -> None:
+    def take(_message: object) -> None:
         taken.set()
 
     await connection.subscribe("slow", take)
@@ -75,7 +75,7 @@ async def test_what_waits_is_told_when_the_connection_is_lost(
 async def test_subscriptions_outlive_the_server(server: NatsServer, connection: Connection) -> None:
     heard = anyio.Event()
 
-    async def hear(_message: object) -> None:
+    def hear(_message: object) -> None:
         heard.set()
 
     await connection.subscribe("news", hear)
@@ -138,7 +138,7 @@ async def test_what_cannot_be_read_does_not_deafen(
     heard = list[bytes]()
     last = anyio.Event()
 
-    async def hear(message: object) -> None:
+    def hear(message: object) -> None:
         heard.append(getattr(message, "data", b""))
         if heard[-1] == b"last":
             last.set()

@@ -76,7 +76,7 @@ async def test_the_window_drops_the_oldest(connection: Connection) -> None:
 async def test_a_message_says_everything(connection: Connection, other: Connection) -> None:
     heard: list[Message] = []
 
-    async def hear(message: Message) -> None:
+    def hear(message: Message) -> None:
         heard.append(message)
 
     await other.subscribe("headwater.event.>", hear)
@@ -125,7 +125,7 @@ async def test_a_task_is_json_for_everybody(connection: Connection, other: Conne
     one = task("clean", attempt=3)
     heard: list[Message] = []
 
-    async def hear(message: Message) -> None:
+    def hear(message: Message) -> None:
         heard.append(message)
 
     await other.subscribe("headwater.task.>", hear)
