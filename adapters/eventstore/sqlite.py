@@ -19,24 +19,25 @@ from uuid import UUID
 
 import anyio
 import msgspec
-from eventsourcing.persistence import Notification, StoredEvent
+from eventsourcing.persistence import Notification
 from msgspec import Struct
 
 from adapters.eventstore.connection import Connection, connected, prepare, transaction
 from adapters.eventstore.mapper import (
     EnvelopeMapper,
-    Mapped,
     Row,
     event_id_of,
     records_of,
     stretch_from,
 )
+from adapters.eventstore.tail import FollowedLog, Tail, TailFeed
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
 from domain.envelope import check_places
 from domain.errors import Conflict, Failure, Unavailable
 from domain.ids import Position, StreamId, Version
-from domain.record import Recorded
+from domain.record import Recorded, bounded_state
+from projections.ports import EventFeed
 from projections.ports import EventLog as ReadEventLog
 from projections.stretch import Stretch
 
@@ -57,7 +58,8 @@ class Append(Struct, frozen=True, eq=False):
 
     stream: StreamId
     expected: Version
-    events: Sequence[StoredEvent]
+    envelopes: Sequence[Envelope]
+    states: Sequence[bytes]
     answer: "asyncio.Future[Outcome]"
 
 
@@ -72,17 +74,18 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         loading: Connection,
         reading: Connection,
         catalog: Catalog,
+        head: Position = 0,
     ) -> None:
         self._store_id = store_id
         self._writing = writing
         self._loading = loading
         self._reading = reading
+        self._catalog = catalog
         self._mapper = EnvelopeMapper(catalog)
         self._waiting: deque[Append] = deque()
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
-        self._newest = 0
-        self._grown = anyio.Event()
+        self._tail = Tail(head)
 
     @classmethod
     @asynccontextmanager
@@ -104,6 +107,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
                 loading=loading,
                 reading=reading,
                 catalog=catalog,
+                head=await reading.run(_select_head),
             )
             try:
                 yield store
@@ -124,9 +128,9 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
             return ()
         if self._closed:
             raise Unavailable("the event store is closed")
-        events = [self._mapper.to_stored_event(Mapped(envelope)) for envelope in envelopes]
+        states = [bounded_state(envelope, self._catalog) for envelope in envelopes]
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Append(stream, expected, events, answer))
+        self._waiting.append(Append(stream, expected, envelopes, states, answer))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="event store writer")
         outcome = await answer
@@ -169,13 +173,20 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """Wait for an event behind `after`; other processes' events are seen at the end."""
-        grown = self._grown
+        end = self._tail.end
         head = await self.head()
-        with anyio.move_on_after(seconds) as limit:
-            while head <= after:
-                await grown.wait()
-                head, grown = self._newest, self._grown
-        return await self.head() if limit.cancelled_caught else head
+        if head > after:
+            return head
+        await self._tail.wait(max(after, end), seconds)
+        return await self.head()
+
+    def feed(self) -> EventFeed:
+        """What is appended here from now on; events of other processes are not heard."""
+        return TailFeed(self._tail)
+
+    def followed(self) -> EventLog:
+        """The log for whoever comes back for more: appended here, it is read from memory."""
+        return FollowedLog(self, self._tail)
 
     async def _write(self) -> None:
         try:
@@ -191,11 +202,11 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
     def _next_group(self) -> list[Append]:
         group: list[Append] = []
         room = group_events_max
-        while self._waiting and (not group or len(self._waiting[0].events) <= room):
+        while self._waiting and (not group or len(self._waiting[0].states) <= room):
             append = self._waiting.popleft()
             if not append.answer.done():
                 group.append(append)
-                room -= len(append.events)
+                room -= len(append.states)
         return group
 
     async def _write_group(self, group: Sequence[Append]) -> None:
@@ -208,11 +219,9 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
             for append in group:
                 _answer(append, Unavailable("the event store's writer was interrupted"))
             raise
-        written = [outcome[-1] for outcome in outcomes if not isinstance(outcome, Failure)]
+        written = _records(group, outcomes)
         if written:
-            self._newest = max(written)
-            self._grown.set()
-            self._grown = anyio.Event()
+            self._tail.extend(written)
         for append, outcome in zip(group, outcomes, strict=True):
             _answer(append, outcome)
 
@@ -226,6 +235,24 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
 def _answer(append: Append, outcome: Outcome) -> None:
     if not append.answer.done():
         append.answer.set_result(outcome)
+
+
+def _records(group: Sequence[Append], outcomes: Sequence[Outcome]) -> list[Recorded]:
+    """What was written, in order; the positions of one group follow each other."""
+    return [
+        Recorded(
+            position=position,
+            previous=position - 1,
+            event_id=envelope.event_id,
+            stream=append.stream,
+            version=envelope.version,
+            tag=envelope.tag,
+            state=state,
+        )
+        for append, outcome in zip(group, outcomes, strict=True)
+        if not isinstance(outcome, Failure)
+        for position, envelope, state in zip(outcome, append.envelopes, append.states, strict=True)
+    ]
 
 
 def _copy(error: Unavailable) -> Unavailable:
@@ -260,11 +287,11 @@ def _placed(
         if versions[name] != append.expected:
             outcomes.append(Conflict(str(append.stream), append.expected))
             continue
-        versions[name] += len(append.events)
+        versions[name] += len(append.states)
         first = position + 1
-        for event in append.events:
+        for envelope, state in zip(append.envelopes, append.states, strict=True):
             position += 1
-            rows.append((position, name, event.originator_version, event.topic, event.state))
+            rows.append((position, name, envelope.version, envelope.tag, state))
         outcomes.append(range(first, position + 1))
     return outcomes, rows
 

@@ -7,7 +7,7 @@ each; half of what a small request costs would be spent there.
 from collections.abc import Mapping
 
 from nats.aio.client import Client
-from nats.errors import Error, ProtocolError
+from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
 _LINE_END = b"\r\n"

@@ -4,6 +4,9 @@
                                             ▲ snapshot
                           beside ─► third connection ─► views.db.shadow-N, deleted at the end
 
+Views that have something to apply at the same time share a transaction: whoever's turn it is takes
+along what waits.
+
 A comparison looks at a snapshot of the live tables and folds into a file of its own, so it
 neither waits for the writer nor makes it wait.
 """
@@ -11,12 +14,14 @@ neither waits for the writer nor makes it wait.
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, Lock, to_thread
 
 from adapters.readmodels import named, shadow, statements, views
+from adapters.readmodels.moves import Move, move_all
 from adapters.readmodels.shadow import View
 from adapters.readmodels.thread import Inline, Runner, own_thread
 from domain.errors import Defect
@@ -43,6 +48,8 @@ class SqliteReadModels(ReadModels):
         self._open_shadow = open_shadow
         self._queries = named.load()
         self._tables: dict[str, views.Writer] = {}
+        self._waiting: list[Move] = []
+        self._turn = Lock()
 
     @classmethod
     @asynccontextmanager
@@ -106,13 +113,24 @@ class SqliteReadModels(ReadModels):
         writer = self._tables.get(view)
         if writer is None:
             raise Defect(f"view {view} was neither created nor asked for its checkpoint")
+        move = Move(view, writer, expected, changes, checkpoint)
+        self._waiting.append(move)
+        try:
+            async with self._turn:
+                if not move.is_done:
+                    await self._move(move)
+        finally:
+            if move in self._waiting:
+                self._waiting.remove(move)
+        move.settle()
 
-        def work(connection: sqlite3.Connection) -> None:
-            with views.transaction(connection):
-                views.move_checkpoint(connection, view, expected, checkpoint)
-                writer.apply(connection, changes)
-
-        await self._writer.run(work)
+    async def _move(self, move: Move) -> None:
+        """Make a move with all that wait. One that somebody has taken along, and was cancelled
+        with, is begun already: then this waits for it."""
+        moves = [move]
+        if move in self._waiting:
+            moves, self._waiting = self._waiting, []
+        await self._writer.run(partial(move_all, moves=moves))
 
     async def query(self, name: str, arguments: Mapping[str, Value]) -> Sequence[Row]:
         text = self._queries.text(name)

@@ -38,35 +38,40 @@ def drop_table(name: str, schema: str = "main") -> str:
     return f"DROP TABLE IF EXISTS {quote(schema)}.{quote(name)}"
 
 
-def put(table: Table, columns: Sequence[str], schema: str = "main") -> str:
-    """Insert a row, or set these columns of it. Parameters: key, then values."""
+def put(table: Table, columns: Sequence[str], schema: str = "main", rows: int = 1) -> str:
+    """Insert rows, or set these columns of them. Parameters of each: key, then values."""
     updates = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in columns)
-    return _upsert(table, columns, updates, schema)
+    return _upsert(table, columns, updates, schema, rows)
 
 
-def add(table: Table, columns: Sequence[str], schema: str = "main") -> str:
-    """Insert a row, or add to these columns of it. Parameters: key, then amounts."""
+def add(table: Table, columns: Sequence[str], schema: str = "main", rows: int = 1) -> str:
+    """Insert rows, or add to these columns of them. Parameters of each: key, then amounts."""
     updates = ", ".join(
         f"{quote(column)} = coalesce({quote(column)}, 0) + excluded.{quote(column)}"
         for column in columns
     )
-    return _upsert(table, columns, updates, schema)
+    return _upsert(table, columns, updates, schema, rows)
 
 
-def _upsert(table: Table, columns: Sequence[str], updates: str, schema: str) -> str:
+def _upsert(table: Table, columns: Sequence[str], updates: str, schema: str, rows: int) -> str:
     names = (*table.key, *columns)
-    marks = ", ".join("?" * len(names))
     action = f"DO UPDATE SET {updates}" if updates else "DO NOTHING"
     return (
-        f"INSERT INTO {quote(schema)}.{quote(table.name)} ({_list(names)}) VALUES ({marks})"  # noqa: S608  # identifiers are quoted
-        f" ON CONFLICT ({_list(table.key)}) {action}"
+        f"INSERT INTO {quote(schema)}.{quote(table.name)} ({_list(names)})"  # noqa: S608  # identifiers are quoted
+        f" VALUES {_marks(len(names), rows)} ON CONFLICT ({_list(table.key)}) {action}"
     )
 
 
-def delete(table: Table, columns: Sequence[str], schema: str = "main") -> str:
+def _marks(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+def delete(table: Table, columns: Sequence[str], schema: str = "main", rows: int = 1) -> str:
     """Remove rows by the values of `columns`."""
-    where = " AND ".join(f"{quote(column)} = ?" for column in columns)
-    return f"DELETE FROM {quote(schema)}.{quote(table.name)} WHERE {where}"  # noqa: S608  # identifiers are quoted
+    return (
+        f"DELETE FROM {quote(schema)}.{quote(table.name)}"  # noqa: S608  # identifiers are quoted
+        f" WHERE ({_list(columns)}) IN (VALUES {_marks(len(columns), rows)})"
+    )
 
 
 def copy(table: Table, source: str, target: str = "main") -> str:

@@ -25,6 +25,9 @@ CREATE TABLE IF NOT EXISTS view_checkpoints (
 )
 """
 
+statement_values_max = 999
+"""Values bound by one statement: some builds of SQLite take no more."""
+
 Parameters = tuple[Value, ...]
 
 
@@ -42,7 +45,16 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _failure(error) from error
+        raise failure(error) from error
+
+
+def failure(error: Exception) -> Exception:
+    """An error of SQLite as one that ports promise; any other one as it is."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return error
+    found = _failure(error)
+    found.__cause__ = error
+    return found
 
 
 def _failure(error: sqlite3.DatabaseError) -> Failure | Defect:
@@ -152,24 +164,24 @@ def create(
     )
 
 
+_PLACE = ("store_id", "position", "event_id", "events", "digest")
+_SET = f"UPDATE view_checkpoints SET {', '.join(f'{name} = ?' for name in _PLACE)} WHERE view = ?"  # noqa: S608  # names above
+_MOVE = f"{_SET} AND ({', '.join(_PLACE)}) IS (?, ?, ?, ?, ?)"
+
+
 def set_checkpoint(connection: sqlite3.Connection, view: str, checkpoint: Checkpoint) -> None:
     """Write a view's checkpoint, whatever it was before."""
-    connection.execute(
-        "UPDATE view_checkpoints SET store_id = ?, position = ?, event_id = ?, events = ?,"
-        " digest = ? WHERE view = ?",
-        (*_checkpoint_values(checkpoint), view),
-    )
+    connection.execute(_SET, (*_checkpoint_values(checkpoint), view))
 
 
 def move_checkpoint(
     connection: sqlite3.Connection, view: str, expected: Checkpoint | None, checkpoint: Checkpoint
 ) -> None:
     """Write a view's checkpoint if it is at `expected`; raises `Conflict`."""
-    known = known_view(connection, view)
-    at = known.checkpoint if known else None
-    if known is None or at != expected:
+    before = _checkpoint_values(expected) if expected else (None,) * len(_PLACE)
+    moved = connection.execute(_MOVE, (*_checkpoint_values(checkpoint), view, *before))
+    if moved.rowcount != 1:
         raise Conflict(f"view {view}", expected.position if expected else 0)
-    set_checkpoint(connection, view, checkpoint)
 
 
 def _checkpoint_values(checkpoint: Checkpoint) -> Parameters:
@@ -193,20 +205,35 @@ class Writer:
     def apply(self, connection: sqlite3.Connection, changes: Sequence[Bulk]) -> None:
         """Apply changes in order."""
         for bulk in changes:
-            shape = (bulk.kind, bulk.table, bulk.columns)
-            statement = self._statements.get(shape)
-            if statement is None:
-                statement = self._statements[shape] = self._statement(bulk)
-            connection.executemany(statement, bulk.rows)
+            width = len(bulk.rows[0])
+            for rows in _pieces(bulk.rows, statement_values_max // width):
+                shape = (bulk.kind, bulk.table, bulk.columns, len(rows))
+                statement = self._statements.get(shape)
+                if statement is None:
+                    statement = self._statements[shape] = self._statement(bulk, len(rows))
+                connection.execute(statement, [value for row in rows for value in row])
 
-    def _statement(self, bulk: Bulk) -> str:
+    def _statement(self, bulk: Bulk, rows: int) -> str:
         table = self._tables.get(bulk.table)
         if table is None or not set(bulk.columns) <= {column.name for column in table.columns}:
             columns = ", ".join(bulk.columns)
             raise Defect(f"a view has no table {bulk.table!r} with columns {columns}")
-        return _MAKERS[bulk.kind](table, bulk.columns, self._schema)
+        return _MAKERS[bulk.kind](table, bulk.columns, self._schema, rows)
 
 
-_Shape = tuple[str, str, tuple[str, ...]]
+_Shape = tuple[str, str, tuple[str, ...], int]
+
+
+def _pieces(
+    rows: Sequence[tuple[Value, ...]], size_max: int
+) -> Iterator[Sequence[tuple[Value, ...]]]:
+    """All rows in order, in pieces whose sizes are powers of two, so that there are few sizes."""
+    start, size = 0, 1 << (size_max.bit_length() - 1)
+    while start < len(rows):
+        while size > len(rows) - start:
+            size >>= 1
+        yield rows[start : start + size]
+        start += size
+
 
 _MAKERS = {"put": statements.put, "add": statements.add, "delete": statements.delete}

@@ -167,7 +167,7 @@ async def open_service(settings: Settings, held: Held) -> AsyncIterator[Service]
         source = await stack.enter_async_context(JetStreamTaskSource.open(working, ground.topology))
         policy = PolicyPart(DispatchPolicy(steps, queue, ground.clock), ground.clock)
         worker = _step_worker(ground, write_side, source)
-        feeds = await stack.enter_async_context(_feeds(feeding, ground.topology))
+        feeds = await stack.enter_async_context(_feeds(ground.store, feeding, ground.topology))
         views = read_side(
             ground.store, ground.tables, feeds, {"dispatch": _on_dispatch(policy, worker)}
         )
@@ -233,9 +233,13 @@ async def _storage(
 
 @asynccontextmanager
 async def _feeds(
-    connection: Connection, topology: Topology
+    store: StoredEvents, connection: Connection, topology: Topology
 ) -> AsyncIterator[Callable[[str], EventFeed]]:
-    """A feed for each view, by its name, all from one consumer."""
+    """A feed for each view, by its name: from the store itself where nobody else appends to it,
+    and else all from one consumer on the bus."""
+    if isinstance(store, SqliteEventStore):
+        yield lambda view: traced_feed(view, store.feed())
+        return
     names = [projection.name for projection in PROJECTIONS]
     async with open_feeds(connection, topology, len(names)) as feeds:
         by_name = {name: traced_feed(name, feed) for name, feed in zip(names, feeds, strict=True)}
@@ -244,8 +248,9 @@ async def _feeds(
 
 def _relay(ground: _Ground, connection: Connection) -> RelayPart:
     publisher = JetStreamPublisher(connection, ground.topology)
-    relay = OutboxRelay(ground.store, publisher, ground.clock)
-    return RelayPart(relay, ground.store, ground.clock)
+    store = ground.store
+    log = store.followed() if isinstance(store, SqliteEventStore) else store
+    return RelayPart(OutboxRelay(log, publisher, ground.clock), log, ground.clock)
 
 
 def _step_worker(ground: _Ground, write_side: WriteSide, source: JetStreamTaskSource) -> StepPart:
