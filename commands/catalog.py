@@ -21,7 +21,9 @@ from domain.run.commands import StepResult
 from domain.run.events import ParamValue
 
 
-class Payload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Payload(
+    Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """What every payload may carry."""
 
     command_id: UUID | None = None
@@ -168,7 +170,9 @@ def decode(command_type: str, payload: bytes | Mapping[str, Any] | Struct) -> Pa
 
 def payload_hash(payload: Payload) -> str:
     """SHA-256 of the content in its canonical form, in hexadecimal."""
-    content = replace(payload, command_id=None, correlation_id=None, causation_id=None)
+    content = payload
+    if payload.command_id or payload.correlation_id or payload.causation_id:
+        content = replace(payload, command_id=None, correlation_id=None, causation_id=None)
     return hashlib.sha256(_encoder.encode(content)).hexdigest()
 
 

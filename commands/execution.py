@@ -40,6 +40,8 @@ _TOLD_FROM_HISTORY = frozenset({"pipeline.register", "run.claim", "run.report"})
 class _Draft:
     """Commands of one batch, decided but not stored yet."""
 
+    __slots__ = ("envelopes", "fresh", "origin", "since", "state", "verdicts", "version")
+
     def __init__(self, memory: StreamMemory) -> None:
         self.state = memory.state
         self.version = memory.version
@@ -56,7 +58,7 @@ class _Draft:
         return any(isinstance(one, Rejection | _Unchanged) for one in self.verdicts)
 
 
-class _Fresh(Struct, frozen=True):
+class _Fresh(Struct, frozen=True, gc=False):
     """New events."""
 
     command: Command
@@ -67,7 +69,7 @@ class _Fresh(Struct, frozen=True):
     state: Any
 
 
-class _Unchanged(Struct, frozen=True):
+class _Unchanged(Struct, frozen=True, gc=False):
     """Nothing to store."""
 
     command: Command
@@ -75,13 +77,13 @@ class _Unchanged(Struct, frozen=True):
     state: Any
 
 
-class _Known(Struct, frozen=True):
+class _Known(Struct, frozen=True, gc=False):
     """Handled before."""
 
     handled: Handled
 
 
-class _Again(Struct, frozen=True):
+class _Again(Struct, frozen=True, gc=False):
     """The same command as an earlier one of the batch."""
 
     place: int

@@ -203,7 +203,7 @@ class Binder(Protocol):
         ...
 
 
-class CommandContext(Struct, frozen=True, kw_only=True):
+class CommandContext(Struct, frozen=True, gc=False, kw_only=True):
     """What came with a command besides its payload."""
 
     principal: str

@@ -11,7 +11,7 @@ from commands.stream import Command, Identity
 from domain.ids import StreamId
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, gc=False, kw_only=True):
     """A payload with everything that came along."""
 
     type: str

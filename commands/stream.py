@@ -17,7 +17,7 @@ replies_kept_max = 128
 """Replies kept beside the state; older ones are built again from the store when asked for."""
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, gc=False):
     """What makes two commands the same one."""
 
     command_id: UUID
@@ -25,7 +25,7 @@ class Identity(Struct, frozen=True):
     payload_hash: str
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class Command(Struct, frozen=True, gc=False, kw_only=True):
     """A command on its way to its stream."""
 
     type: str
@@ -46,7 +46,7 @@ class Command(Struct, frozen=True, kw_only=True):
         return Identity(self.command_id, self.type, self.payload_hash)
 
 
-class StreamView(Struct, frozen=True):
+class StreamView(Struct, frozen=True, gc=False):
     """A stream's state at a version."""
 
     state: Any
@@ -73,7 +73,7 @@ class Streams(Protocol):
         ...
 
 
-class Handled(Struct, frozen=True):
+class Handled(Struct, frozen=True, gc=False):
     """Events of one command in the stream; they stand together, in one append."""
 
     identity: Identity

@@ -13,7 +13,7 @@ from domain.ids import Position, StreamId, Version
 E = TypeVar("E")
 
 
-class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Metadata(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """Where an event comes from. Ids of one chain share `correlation_id`."""
 
     command_id: UUID
@@ -29,7 +29,7 @@ class Metadata(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The W3C trace context in which the event was decided."""
 
 
-class EventEnvelope(Struct, Generic[E], frozen=True, kw_only=True):
+class EventEnvelope(Struct, Generic[E], frozen=True, gc=False, kw_only=True):
     """One stored event. `position` is 0 until the store has given it one."""
 
     event_id: UUID

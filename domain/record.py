@@ -18,7 +18,7 @@ _DEFINITIONS = frozenset({"pipeline.registered", "pipeline.revised"})
 """Facts, without their version, that carry a whole definition."""
 
 
-class StoredState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StoredState(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The JSON beside an event's stream, version and tag."""
 
     event_id: UUID

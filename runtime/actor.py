@@ -11,9 +11,9 @@ go first.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import anyio
-from anyio.lowlevel import checkpoint
 from msgspec import Struct
 
 from commands.execution import StreamExecutor
@@ -25,6 +25,19 @@ from domain.ids import StreamId
 
 Spawn = Callable[[str, Callable[[], Awaitable[None]]], None]
 """Run something in a task that has an owner; a crash is the owner's to show."""
+
+
+class Signal(Protocol):
+    """Something that happens once."""
+
+    def set(self) -> None:
+        """It happens."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+    async def wait(self) -> Any:
+        """Return when it has happened."""
 
 
 class ActorLimits(Struct, frozen=True, kw_only=True):
@@ -51,11 +64,11 @@ class _Letter:
 
     __slots__ = ("answer", "ask", "done", "error")
 
-    def __init__(self, ask: Command | Identity | _Read) -> None:
+    def __init__(self, ask: Command | Identity | _Read, done: Signal) -> None:
         self.ask = ask
         self.answer: Reply | StreamView | None = None
         self.error: Failure | Defect | None = None
-        self.done = anyio.Event()
+        self.done = done
 
     def settle(self, answer: Reply | StreamView | None) -> None:
         self.answer = answer
@@ -82,23 +95,28 @@ class StreamActors(Streams):
     """All actors of a process."""
 
     def __init__(
-        self, store: EventStore, clock: Clock, spawn: Spawn, limits: ActorLimits | None = None
+        self,
+        store: EventStore,
+        clock: Clock,
+        spawn: Spawn,
+        limits: ActorLimits | None = None,
+        signal: Callable[[], Signal] = anyio.Event,
     ) -> None:
+        """`signal` makes what is waited for; the one of the event loop itself is the quickest."""
         self._store = store
         self._clock = clock
         self._spawn = spawn
         self._limits = limits or ActorLimits()
+        self._signal = signal
         self._actors: dict[int, _Actor] = {}
         """By the number that is the stream's id: it is hashed faster than the id."""
         self._mailed: deque[_Actor] = deque()
         """Actors that have mail and no hand yet."""
         self._hands = 0
-        self._looking = 0
-        """Hands that are about to look for mail, so that nobody needs to be called for it."""
-        self._resting: list[anyio.Event] = []
+        self._resting: list[Signal] = []
         self._busy = 0
         self._is_draining = False
-        self._idle = anyio.Event()
+        self._idle = signal()
 
     @property
     def count(self) -> int:
@@ -107,19 +125,19 @@ class StreamActors(Streams):
 
     async def execute(self, command: Command) -> Reply:
         """Carry out a command. Raises `Unavailable` where too many wait already."""
-        answer = await self._ask(command.stream, _Letter(command))
+        answer = await self._ask(command.stream, command)
         assert isinstance(answer, dict)  # noqa: S101  # commands are answered by replies
         return answer
 
     async def read(self, stream: StreamId) -> StreamView:
         """The stream's newest state. Raises `Unavailable`, `Malformed`."""
-        answer = await self._ask(stream, _Letter(_Read()))
+        answer = await self._ask(stream, _Read())
         assert isinstance(answer, StreamView)  # noqa: S101  # reads are answered by views
         return answer
 
     async def answered(self, stream: StreamId, identity: Identity) -> Reply | None:
         """The reply to a command that was handled before, or None."""
-        answer = await self._ask(stream, _Letter(identity))
+        answer = await self._ask(stream, identity)
         assert not isinstance(answer, StreamView)  # noqa: S101  # asked for a reply
         return answer
 
@@ -135,12 +153,15 @@ class StreamActors(Streams):
         """Drop the state of all idle actors, as a new process would begin."""
         self._actors = {key: actor for key, actor in self._actors.items() if actor.is_busy}
 
-    async def _ask(self, stream: StreamId, letter: _Letter) -> Reply | StreamView | None:
+    async def _ask(
+        self, stream: StreamId, ask: Command | Identity | _Read
+    ) -> Reply | StreamView | None:
         if self._is_draining:
             raise Unavailable("this service is stopping")
         actor = self._actor(stream)
         if len(actor.mailbox) >= self._limits.mailbox_letters_max:
             raise Unavailable(f"too many commands wait for {stream}", hint="try again later")
+        letter = _Letter(ask, self._signal())
         actor.mailbox.append(letter)
         if not actor.is_busy:
             actor.is_busy = True
@@ -168,8 +189,6 @@ class StreamActors(Streams):
             del self._actors[idle]
 
     def _call_hand(self) -> None:
-        if self._looking >= len(self._mailed):
-            return
         if self._resting:
             self._resting.pop().set()
         elif self._hands < self._limits.hands_max:
@@ -182,25 +201,16 @@ class StreamActors(Streams):
             while True:
                 while self._mailed:
                     await self._empty(self._mailed.popleft())
-                await self._look()
-                if not self._mailed and not await self._rest():
+                if not await self._rest():
                     return
         finally:
             self._hands -= 1
-
-    async def _look(self) -> None:
-        """Let those go on who have just been answered: they may have more to ask."""
-        self._looking += 1
-        try:
-            await checkpoint()
-        finally:
-            self._looking -= 1
 
     async def _rest(self) -> bool:
         """Wait for mail; False where this hand is not needed any more."""
         if self._is_draining or len(self._resting) >= self._limits.resting_max:
             return False
-        call = anyio.Event()
+        call = self._signal()
         self._resting.append(call)
         try:
             await call.wait()
@@ -212,28 +222,31 @@ class StreamActors(Streams):
     async def _empty(self, actor: _Actor) -> None:
         """Work until the mailbox is empty. A crash takes the state and the waiting along."""
         batch: list[_Letter] = []
-        error: Failure | Defect | None = Defect(f"the actor of {actor.stream} has crashed")
         try:
             while actor.mailbox:
                 size = min(len(actor.mailbox), self._limits.batch_commands_max)
                 batch = [actor.mailbox.popleft() for _ in range(size)]
                 await _work(actor.executor, batch)
-            error = None
         except anyio.get_cancelled_exc_class():
-            error = Unavailable("this service was stopped; whether the command was stored is open")
+            told = "this service was stopped; whether the command was stored is open"
+            self._lose(actor, batch, Unavailable(told))
+            raise
+        except BaseException:
+            self._lose(actor, batch, Defect(f"the actor of {actor.stream} has crashed"))
             raise
         finally:
-            if error is not None:
-                if self._actors.get(actor.stream.id.int) is actor:
-                    del self._actors[actor.stream.id.int]
-                for letter in (*batch, *actor.mailbox):
-                    if not letter.done.is_set():
-                        letter.fail(error)
             actor.is_busy = False
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
-                self._idle = anyio.Event()
+                self._idle = self._signal()
+
+    def _lose(self, actor: _Actor, batch: Sequence[_Letter], error: Failure | Defect) -> None:
+        if self._actors.get(actor.stream.id.int) is actor:
+            del self._actors[actor.stream.id.int]
+        for letter in (*batch, *actor.mailbox):
+            if not letter.done.is_set():
+                letter.fail(error)
 
 
 async def _work(executor: StreamExecutor, batch: Sequence[_Letter]) -> None:

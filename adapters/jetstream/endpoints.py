@@ -35,6 +35,8 @@ drain_seconds_max = 5.0
 queue_group = "q"
 """Members of a group share the requests; the usual name among NATS micro services."""
 
+_failed: HeadwaterError | None = Defect("the service failed on this request")
+
 Handler = Callable[[str, bytes, dict[str, str]], Awaitable[bytes]]
 """Subject, payload and headers to the answer. Raises a `HeadwaterError` to refuse."""
 
@@ -155,8 +157,7 @@ class Endpoints:
 
     async def _answer(self, handler: Handler, stats: EndpointStats, message: Message) -> None:
         started = time.perf_counter_ns()
-        refusal: HeadwaterError | None = Defect("the service failed on this request")
-        body = b""
+        body, refusal = b"", _failed
         try:
             body = await handler(message.subject, message.data, message.headers)
             refusal = None

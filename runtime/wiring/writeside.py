@@ -1,5 +1,6 @@
 """The write side over one store: actors, dispatcher, and what they need to know."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,7 +26,7 @@ class WriteSide:
         store = traced_store(store)
         clock = SystemClock()
         limits = ActorLimits(mailbox_letters_max=settings.mailbox_max)
-        self.streams = StreamActors(store, clock, spawn, limits)
+        self.streams = StreamActors(store, clock, spawn, limits, asyncio.Event)
         self.dispatcher = CommandDispatcher(self.streams, store, binder, clock, Blueprints())
         self.lookup = Lookup(self.streams, store)
 
