@@ -77,6 +77,9 @@ async def fill(path: Path, events: int) -> None:
                 for record in realistic(events)
             ),
         )
+        connection.execute("PRAGMA user_version = 1")  # the layout without links
+    async with SqliteEventStore.open(path):
+        pass  # which are made now
 
 
 class Silence(EventFeed):

@@ -15,6 +15,15 @@ backstop_seconds = 1.0
 differences_max = 1_000
 """Differences that one comparison reports for a view; there may be more."""
 
+chain_events_max = 1_000
+"""Events of the chain read and checked at once: about 1 MB."""
+
+chain_findings_max = 1_000
+"""Findings in a chain after which the rest is not looked at."""
+
+flips_sought_max = 10
+"""Altered events in which the altered byte is looked for; each may take most of a second."""
+
 swap_attempts_max = 100
 """Tries to overtake a view that is being written while it is replaced."""
 
@@ -56,7 +65,6 @@ consumers_max = 1_000
 
 candidates_max = 1_000
 """Names among which the one that was meant is looked for."""
-
 
 facts_told_max = 100
 """Facts of one chain; the oldest are left out where a step was tried for ever."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from domain.chain import Link, StoredRow
 from domain.envelope import EventEnvelope
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded
@@ -114,6 +115,46 @@ class EventLog(Protocol):
 
     async def event_id_at(self, position: Position) -> UUID | None:
         """The id of the event at `position`, or None if there is none."""
+        ...
+
+
+class ChainPage(Struct, frozen=True, kw_only=True):
+    """A part of the store as it lies there, whatever has happened to it; seen in one moment."""
+
+    rows: Sequence[StoredRow]
+    """Events in order of position. What a field holds of another type than it should is empty, and
+    -1 for a number, so that its link cannot fit."""
+    links: Sequence[tuple[Position, Link]]
+    """Positions and recorded links, in the order in which they lie there."""
+    until: Position
+    """Rows and links behind this position are on the next page."""
+    unreadable: Mapping[Position, str] = {}
+    """Events of which only a link could be read, with the reason."""
+    given: Position = 0
+    """The position given last, by the store's own count; 0 where it keeps none."""
+    is_last: bool = False
+    broken: str = ""
+    """Why nothing behind `until` can be read; the page is then the last one."""
+
+
+class EventChain(Protocol):
+    """Stored events beside the links that were recorded with them, for whoever checks them.
+
+    Reads what lies there and repairs nothing, also while others append.
+    """
+
+    @property
+    def store_id(self) -> UUID:
+        """The store's id, in which the chain begins."""
+        ...
+
+    async def page(self, after: Position, limit: int) -> ChainPage:
+        """Events and links behind `after`, about `limit` of each. Raises `Unavailable` where there
+        is no store, or no chain yet."""
+        ...
+
+    async def damage(self) -> Sequence[str]:
+        """What the storage itself finds broken, such as an index that does not fit its table."""
         ...
 
 

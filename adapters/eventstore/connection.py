@@ -18,8 +18,8 @@ T = TypeVar("T")
 lock_seconds_max = 5.0
 """How long a statement waits for another program's write."""
 
-layout = 1
-"""The layout of the file that this code writes, kept in `user_version`."""
+layout = 2
+"""The layout of the file that this code writes, kept in `user_version`: 1 had no chain."""
 
 _FULL = frozenset(
     {
@@ -42,6 +42,10 @@ CREATE TABLE IF NOT EXISTS stored_events (
     state BLOB NOT NULL,
     UNIQUE (originator_id, originator_version)
 );
+CREATE TABLE IF NOT EXISTS event_links (
+    first_position INTEGER PRIMARY KEY,
+    links BLOB NOT NULL
+);
 CREATE TABLE IF NOT EXISTS store_identity (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id TEXT NOT NULL
@@ -49,6 +53,7 @@ CREATE TABLE IF NOT EXISTS store_identity (
 """
 # AUTOINCREMENT and not the library's bare rowid: the position of a deleted newest row, or of any
 # row after VACUUM, must never be given to another event.
+# A row of event_links has the links of all events of one commit, one behind the other.
 
 
 class Connection:
@@ -76,9 +81,13 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(path: Path) -> AsyncIterator[Connection]:
-    """A connection to the file in WAL mode, synced on each commit. Raises `Unavailable`."""
-    connection = aiosqlite.connect(path, timeout=lock_seconds_max, isolation_level=None)
+async def connected(path: Path, *, read_only: bool = False) -> AsyncIterator[Connection]:
+    """A connection to the file in WAL mode, synced on each commit. Raises `Unavailable`.
+
+    One that only reads does not make the file where it is missing, and changes nothing in it.
+    """
+    place = _place(path, "ro" if read_only else "rwc")
+    connection = aiosqlite.connect(place, uri=True, timeout=lock_seconds_max, isolation_level=None)
     with translated():
         try:
             await connection
@@ -89,10 +98,15 @@ async def connected(path: Path) -> AsyncIterator[Connection]:
             raise
     opened = Connection(connection)
     try:
-        await opened.run(_configure)
+        if not read_only:
+            await opened.run(_configure)
         yield opened
     finally:
         await opened.close()
+
+
+def _place(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -105,20 +119,27 @@ def _configure(connection: sqlite3.Connection) -> None:
 def prepare(connection: sqlite3.Connection) -> UUID:
     """Make the tables where they are missing; returns the store's id. Raises `Malformed`."""
     with transaction(connection):
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found > layout:
-            raise Malformed(
-                f"the event store has layout {found}, this Headwater knows {layout}",
-                hint="update Headwater",
-            )
+        found = layout_of(connection)
         for statement in _TABLES.split(";"):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {layout:d}")
+        if found == 0:
+            connection.execute(f"PRAGMA user_version = {layout:d}")
         connection.execute(
             "INSERT INTO store_identity VALUES (1, ?) ON CONFLICT DO NOTHING", (str(uuid4()),)
         )
         (store_id,) = connection.execute("SELECT store_id FROM store_identity").fetchone()
     return UUID(store_id)
+
+
+def layout_of(connection: sqlite3.Connection) -> int:
+    """The layout of the file, 0 before there is one. Raises `Malformed` for a newer one."""
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > layout:
+        raise Malformed(
+            f"the event store has layout {found}, this Headwater knows {layout}",
+            hint="update Headwater",
+        )
+    return int(found)
 
 
 @contextmanager

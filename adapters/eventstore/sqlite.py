@@ -22,6 +22,7 @@ import msgspec
 from eventsourcing.persistence import Notification
 from msgspec import Struct
 
+from adapters.eventstore.chain import chain_old_events, insert_links
 from adapters.eventstore.connection import Connection, connected, prepare, transaction
 from adapters.eventstore.mapper import (
     EnvelopeMapper,
@@ -33,6 +34,7 @@ from adapters.eventstore.mapper import (
 from adapters.eventstore.tail import FollowedLog, Tail, TailFeed
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
+from domain.chain import Link, start_of
 from domain.envelope import check_places
 from domain.errors import Conflict, Failure, Unavailable
 from domain.ids import Position, StreamId, Version
@@ -77,6 +79,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         head: Position = 0,
     ) -> None:
         self._store_id = store_id
+        self._origin = start_of(store_id)
         self._writing = writing
         self._loading = loading
         self._reading = reading
@@ -101,8 +104,11 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
             connected(file) as loading,
             connected(file) as reading,
         ):
+            store_id = await writing.run(prepare)
+            while await writing.run(partial(chain_old_events, store_id=store_id)):
+                pass
             store = cls(
-                store_id=await writing.run(prepare),
+                store_id=store_id,
                 writing=writing,
                 loading=loading,
                 reading=reading,
@@ -212,7 +218,9 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
     async def _write_group(self, group: Sequence[Append]) -> None:
         outcomes: Sequence[Outcome]
         try:
-            outcomes = await self._writing.run(partial(_insert_group, group=group))
+            outcomes = await self._writing.run(
+                partial(_insert_group, group=group, origin=self._origin)
+            )
         except Unavailable as error:
             outcomes = [_copy(error) for _ in group]
         except BaseException:
@@ -262,17 +270,20 @@ def _copy(error: Unavailable) -> Unavailable:
     return copy
 
 
-def _insert_group(connection: sqlite3.Connection, group: Sequence[Append]) -> list[Outcome]:
+def _insert_group(
+    connection: sqlite3.Connection, group: Sequence[Append], origin: Link
+) -> list[Outcome]:
     # Few statements, whatever the size of the group: around each one this thread gives up the
     # interpreter, and waits for it behind a busy event loop.
     with transaction(connection):
         # Nobody else writes from here on, so that what is checked stays true until the commit, and
         # a conflict is found before anything of it is written: the others are not touched.
-        last_given, versions = _select_places(connection, group)
+        last_given, last_link, versions = _select_places(connection, group)
         outcomes, rows = _placed(group, last_given, versions)
         for start in range(0, len(rows), statement_rows_max):
             part = rows[start : start + statement_rows_max]
             connection.execute(_insert_sql(len(part)), [value for row in part for value in row])
+        insert_links(connection, last_link or origin, rows)
     return outcomes
 
 
@@ -298,6 +309,7 @@ def _placed(
 
 _SELECT_PLACES = """
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0),
+       (SELECT substr(links, -32) FROM event_links ORDER BY first_position DESC LIMIT 1),
        json_group_object(value, coalesce((SELECT max(originator_version) FROM stored_events
                                           WHERE originator_id = value), 0))
 FROM json_each(?)
@@ -306,11 +318,12 @@ FROM json_each(?)
 
 def _select_places(
     connection: sqlite3.Connection, group: Sequence[Append]
-) -> tuple[Position, dict[str, int]]:
-    """The position given last, and the version of each stream of a group, by its name."""
+) -> tuple[Position, Link | None, dict[str, int]]:
+    """The position given last, the last link, and the version of each stream of a group, by its
+    name."""
     names = msgspec.json.encode(list({append.stream.id.hex for append in group}))
-    position, versions = connection.execute(_SELECT_PLACES, (names.decode(),)).fetchone()
-    return int(position), _versions.decode(versions)
+    position, link, versions = connection.execute(_SELECT_PLACES, (names.decode(),)).fetchone()
+    return int(position), link, _versions.decode(versions)
 
 
 def _insert_sql(rows: int) -> str:

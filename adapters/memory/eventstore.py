@@ -8,21 +8,24 @@ from anyio.lowlevel import checkpoint
 
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
+from domain.chain import Link, StoredRow, link_after, start_of
 from domain.envelope import check_places
 from domain.errors import Conflict
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded, bounded_state, from_record
+from projections.ports import ChainPage, EventChain
 from projections.ports import EventLog as ReadEventLog
 from projections.stretch import Stretch, stretch_of
 
 
-class MemoryEventStore(EventStore, EventLog, ReadEventLog):
+class MemoryEventStore(EventStore, EventLog, ReadEventLog, EventChain):
     """Events as the bytes that other stores keep, so that reading them decodes and upcasts too."""
 
     def __init__(self, *, store_id: UUID | None = None, catalog: Catalog = CATALOG) -> None:
         self._store_id = store_id or uuid4()
         self._catalog = catalog
         self._records: list[Recorded] = []
+        self._links: list[Link] = []
         self._streams: dict[StreamId, list[Recorded]] = {}
         self._grown = anyio.Event()
 
@@ -59,6 +62,9 @@ class MemoryEventStore(EventStore, EventLog, ReadEventLog):
             )
         ]
         self._records.extend(added)
+        for record in added:
+            previous = self._links[-1] if self._links else start_of(self._store_id)
+            self._links.append(link_after(previous, _row(record)))
         self._streams.setdefault(stream, []).extend(added)
         self._grown.set()
         self._grown = anyio.Event()
@@ -91,6 +97,23 @@ class MemoryEventStore(EventStore, EventLog, ReadEventLog):
         known = 0 < position <= len(self._records)
         return self._records[position - 1].event_id if known else None
 
+    async def page(self, after: Position, limit: int) -> ChainPage:
+        """Events and links behind `after`."""
+        await checkpoint()
+        start = max(after, 0)
+        until = min(start + limit, max(len(self._records), len(self._links)))
+        return ChainPage(
+            rows=[_row(record) for record in self._records[start:until]],
+            links=list(enumerate(self._links[start:until], start + 1)),
+            until=until,
+            given=len(self._links),
+            is_last=until == max(len(self._records), len(self._links)),
+        )
+
+    async def damage(self) -> Sequence[str]:
+        """Nothing: there is no storage that could break."""
+        return ()
+
     async def wait(self, after: Position, seconds: float) -> Position:
         """Wait for an event behind `after`."""
         await checkpoint()
@@ -98,3 +121,7 @@ class MemoryEventStore(EventStore, EventLog, ReadEventLog):
             while len(self._records) <= after:
                 await self._grown.wait()
         return len(self._records)
+
+
+def _row(record: Recorded) -> StoredRow:
+    return record.position, record.stream.id.hex, record.version, record.tag, record.state

@@ -5,8 +5,9 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
+from runtime.cli.chain_view import tell_chain
 from runtime.cli.console import Console
-from runtime.cli.exits import Exit
+from runtime.cli.exits import Exit, Usage
 from runtime.cli.output import print_document
 from runtime.cli.parsing import Argument, Command, Option
 from runtime.cli.sessions import Way
@@ -23,17 +24,30 @@ class Verify(Command):
 
     Folds all events into new tables beside the live ones and compares them row by row. A missing,
     doubled or altered row is named with the stream it belongs to.
+
+    With --chain it proves the events themselves: each was stored with a link, a hash over itself
+    and the link before it, and is held against it. What was altered, deleted or put in is named.
+    The head that is printed proves later, given back by --head, that nothing before it has changed:
+    keep it where those who can write to the store cannot.
     """
 
     examples: ClassVar = (
         ("headwater verify", "exit code 1 if anything differs"),
         ("headwater verify --repair", "and put it right"),
+        ("headwater verify --chain", "the events, by the hashes stored with them"),
+        ("headwater verify --chain --head LINK@POSITION", "and by a head kept elsewhere"),
     )
 
     repair: Annotated[bool, Option("replace views that differ by what the events say")] = False
+    chain: Annotated[bool, Option("the stored events instead of the views")] = False
+    head: Annotated[str, Option("with --chain: a head printed before", "LINK@POSITION")] = ""
 
     async def execute(self, console: Console) -> Exit:
-        """Compare all views."""
+        """Compare all views, or all events."""
+        if self.chain:
+            return await self._prove_chain(console)
+        if self.head:
+            raise Usage("--head is a place in the chain of events: give --chain with it")
         async with Way(self).reading() as session:
             report = await session.verify(repair=self.repair)
         if self.json:
@@ -42,6 +56,23 @@ class Verify(Command):
             for view in report["projections"]:
                 _tell(console, view, repaired=self.repair)
             console.print(_verdict(console, report, repaired=self.repair))
+        return Exit.DONE if report["ok"] else Exit.FAILED
+
+    async def _prove_chain(self, console: Console) -> Exit:
+        from domain.chain import parse_head
+        from runtime.wiring.proof import prove_chain
+
+        if self.repair:
+            raise Usage(
+                "what was altered in the events cannot be repaired from anything",
+                hint="put a backup in their place: headwater restore --help",
+            )
+        head = parse_head(self.head) if self.head else None
+        report = await prove_chain(Way(self).known(), head)
+        if self.json:
+            print_document(console, report)
+        else:
+            tell_chain(console, report)
         return Exit.DONE if report["ok"] else Exit.FAILED
 
 

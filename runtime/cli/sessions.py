@@ -68,13 +68,18 @@ class Way:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
         """For questions: joined, or straight on the files, which must be there."""
+        self.known()
+        async with self.writing() as session:
+            yield session
+
+    def known(self) -> DataDir:
+        """The data directory of whoever has run here. Raises `NotFound`."""
         if not self.datadir.exists():
             raise NotFound(
                 f"nothing has ever run here: there is no {self.datadir.path}",
                 hint="run a pipeline first (headwater run FILE), or name the folder by --data",
             )
-        async with self.writing() as session:
-            yield session
+        return self.datadir
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:

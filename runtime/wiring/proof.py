@@ -1,0 +1,25 @@
+"""Proving the event store: straight on its file, whoever holds the data directory."""
+
+import msgspec
+
+from adapters.eventstore.chain import SqliteEventChain
+from domain.chain import Head
+from domain.errors import NotFound
+from projections.chain import verify_chain
+from runtime.datadir import DataDir
+from runtime.session import Document
+
+
+async def prove_chain(directory: DataDir, head: Head | None = None) -> Document:
+    """Hold every stored event against its link. Raises `NotFound`, `Unavailable`, `Malformed`.
+
+    A service is not asked: it may be what is to be checked, and has better things to do.
+    """
+    if not directory.events.exists():
+        raise NotFound(
+            f"there is no event store in {directory.path}",
+            hint="its service keeps its events elsewhere, or has kept them in memory",
+        )
+    async with SqliteEventChain.open(directory.events) as chain:
+        document: Document = msgspec.to_builtins(await verify_chain(chain, head))
+        return document
