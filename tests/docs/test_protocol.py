@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from adapters.jetstream.publisher import event_headers
+from adapters.jetstream.publisher import event_head
 from adapters.jetstream.reply import code_header, error_reply
 from commands.catalog import PAYLOADS, decode
 from domain import errors
@@ -89,7 +89,7 @@ def test_every_kind_of_failure_is_told() -> None:
 
 
 def test_every_header_of_an_event_is_told() -> None:
-    names = set(re.findall(r'"((?:Headwater|Nats)-[A-Za-z-]+)":', source_of(event_headers)))
+    names = set(re.findall(r"((?:Headwater|Nats)-[A-Za-z-]+):", source_of(event_head)))
     assert names
     assert {name for name in names if name not in PAGE} == set()
 
