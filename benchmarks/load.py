@@ -1,4 +1,4 @@
-"""Many callers on one raw connection to NATS, so that the load costs little beside what it measures."""
+"""Many callers on one raw connection to NATS: the load costs little beside what it measures."""
 
 import json
 import socket
