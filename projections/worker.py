@@ -10,7 +10,7 @@ from domain.record import Recorded
 from projections.limits import backstop_seconds, feed_events_max, log_events_max
 from projections.ports import Checkpoint, EventFeed, EventLog, Progress, ReadModels, Ticker
 from projections.projection import Fold, Projection, beginning
-from projections.stretch import Stretch, part_of, stretch_of
+from projections.stretch import Stretch, part_of, stretch_of, up_to
 
 
 class ProjectionPorts(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class ProjectionWorker:
     def __init__(
         self, projection: Projection, ports: ProjectionPorts, on_applied: Applied = _nothing
     ) -> None:
-        """`on_applied` is told what is caught up or live, never what is rebuilt."""
+        """`on_applied` is told what is caught up or live, by whom ever, never what is rebuilt."""
         self._projection = projection
         self._ports = ports
         self._on_applied = on_applied
@@ -142,6 +142,7 @@ class ProjectionWorker:
                 )
             except Conflict:
                 await self._overtaken()
+                on_applied(up_to(stretch, self.position))
                 return
             self._checkpoint = fold.checkpoint
             self._announce()

@@ -6,6 +6,7 @@ says the truth after any crash: it is free when the holder and all its children 
 
 import fcntl
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from msgspec import Struct
 from domain.errors import StorageFull, Unavailable
 from runtime.orphans import Identity, Roster, identify, is_alive
 
-Role = Literal["up", "run", "read"]
+HolderRole = Literal["up", "run", "read"]
 """A service that stays, one for the time of a run, or a command that only looks for a moment."""
 
 wait_seconds_max = 10.0
@@ -30,7 +31,7 @@ _POLL_SECONDS = 0.02
 class Holder(Struct, frozen=True, kw_only=True):
     """Who holds a data directory, as written in it."""
 
-    role: Role
+    role: HolderRole
     process: Identity
     ready: bool = False
     """Whether it answers on the bus."""
@@ -108,7 +109,7 @@ class DataDir:
     @property
     def roster(self) -> Roster:
         """Children of the holder, on record."""
-        return Roster(self.path / "children")
+        return Roster(self.path / "children" / socket.gethostname())
 
     def exists(self) -> bool:
         """Whether anybody has ever held it."""
@@ -127,7 +128,7 @@ class DataDir:
         return holder if is_alive(holder.process) else None
 
     @contextmanager
-    def hold(self, role: Role) -> Iterator["Held"]:
+    def hold(self, role: HolderRole) -> Iterator["Held"]:
         """Hold it until the block ends; see `take`."""
         held = self.take(role)
         try:
@@ -135,7 +136,7 @@ class DataDir:
         finally:
             held.close()
 
-    def take(self, role: Role) -> "Held":
+    def take(self, role: HolderRole) -> "Held":
         """Hold it until it is released.
 
         Children that outlived a dead holder are ended first. Waits for a holder that only reads.
@@ -156,6 +157,18 @@ class DataDir:
                 raise Busy(self.path, holder)
             time.sleep(_POLL_SECONDS)
 
+    def share(self) -> "Held":
+        """Hold it beside others that share it, such as roles of one service, until it is released.
+
+        Raises `Busy` where somebody holds it alone, `Unavailable` where it cannot be used.
+        """
+        self.make()
+        self.roster.end_orphans()
+        descriptor = _try_lock(self.lock, fcntl.LOCK_SH)
+        if descriptor is None:
+            raise Busy(self.path, self.holder())
+        return Held(self, descriptor, None)
+
     def make(self) -> None:
         """Make the folder, if it is not there yet. Raises `Unavailable`."""
         try:
@@ -168,9 +181,9 @@ class DataDir:
 
 
 class Held:
-    """A data directory that this process holds."""
+    """A data directory that this process holds, alone where it says as what."""
 
-    def __init__(self, directory: DataDir, descriptor: int, role: Role) -> None:
+    def __init__(self, directory: DataDir, descriptor: int, role: HolderRole | None) -> None:
         self.directory = directory
         self.descriptor = descriptor
         """Hand it to every child by `pass_fds`: the lock lasts as long as anybody has it open."""
@@ -179,7 +192,10 @@ class Held:
         self.say(ready=False)
 
     def say(self, *, ready: bool) -> None:
-        """Tell who asks whether this process answers on the bus by now."""
+        """Tell who asks whether this process answers on the bus by now. Of those that share a
+        directory nobody is the one to ask."""
+        if self.role is None:
+            return
         me = Holder(role=self.role, process=identify(os.getpid()), ready=ready, since=self._since)
         beside = self.directory.path / ".holder.json.new"
         try:
@@ -200,8 +216,9 @@ class Held:
         """Let go. Children that still have the descriptor keep the lock."""
         if self.descriptor < 0:
             return
-        with suppress(OSError):
-            (self.directory.path / "holder.json").unlink(missing_ok=True)
+        if self.role is not None:
+            with suppress(OSError):
+                (self.directory.path / "holder.json").unlink(missing_ok=True)
         os.close(self.descriptor)
         self.descriptor = -1
 
@@ -216,13 +233,13 @@ def unusable(path: Path, error: OSError) -> Unavailable:
     )
 
 
-def _try_lock(path: Path) -> int | None:
+def _try_lock(path: Path, how: int = fcntl.LOCK_EX) -> int | None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise unusable(path, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -1,6 +1,6 @@
-"""How a service is, for whoever asks: one answer from all of its parts."""
+"""How a service is, for whoever asks: one answer from all of its parts, or from some."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -12,17 +12,26 @@ _WELL = frozenset({"ready", "draining", "stopped"})
 class Health(Struct, frozen=True, kw_only=True):
     """A service's health as `services` shows it."""
 
-    healthy: bool
     parts: Sequence[PartReport]
     crashes: Sequence[str]
     """The last crashes, newest last."""
 
+    @property
+    def reason(self) -> str:
+        """Why it is not healthy; empty where all of its parts do their work."""
+        return "; ".join(
+            f"{part.name} {part.state}" + (f": {part.reason}" if part.reason else "")
+            for part in self.parts
+            if part.state not in _WELL
+        )
 
-def health_of(supervisor: Supervisor) -> Health:
-    """Healthy is a service all of whose parts do their work."""
-    parts = supervisor.report()
-    return Health(
-        healthy=all(part.state in _WELL for part in parts),
-        parts=parts,
-        crashes=supervisor.crashes,
-    )
+    @property
+    def healthy(self) -> bool:
+        """Whether all of its parts do their work."""
+        return not self.reason
+
+
+def health_of(supervisor: Supervisor, parts: Collection[str] = ()) -> Health:
+    """The health of all parts, or of those that are named."""
+    reports = [one for one in supervisor.report() if not parts or one.name in parts]
+    return Health(parts=reports, crashes=supervisor.crashes)

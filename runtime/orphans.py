@@ -40,7 +40,7 @@ class Roster:
         """Record a child of this process. Raises `OSError`."""
         process = identify(pid)
         child = Child(process=process, parent=identify(os.getpid()), what=what)
-        self._path.mkdir(mode=0o700, exist_ok=True)
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = self._path / f".{pid}.new"
         beside.write_bytes(msgspec.json.encode(child))
         beside.replace(self._path / str(pid))

@@ -48,7 +48,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     store: Annotated[
         Literal["sqlite", "memory"], Meta(description="event store; memory forgets at the end")
     ] = "sqlite"
-    nats: Annotated[str, Meta(description="URL of a NATS server; empty: one of our own")] = ""
+    nats: Annotated[
+        str, Meta(description="URLs of NATS servers, with commas between; empty: one of our own")
+    ] = ""
+    nats_replicas: Annotated[
+        int, Meta(ge=1, le=5, description="copies of each stream in a cluster of NATS servers")
+    ] = 1
     nats_token: Annotated[str, Meta(description="token for that server")] = ""
     nats_server: Annotated[str, Meta(description="nats-server binary; empty: the bundled one")] = ""
     prefix: Annotated[

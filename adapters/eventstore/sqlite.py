@@ -8,6 +8,7 @@ While one group is being synced the next one gathers, so that many callers cost 
 """
 
 import asyncio
+import math
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -52,6 +53,9 @@ statement_rows_max = 199
 
 Outcome = Sequence[Position] | Failure
 
+_look_seconds = 0.02
+"""Between two looks for what other processes have appended: SQLite tells nobody."""
+
 _versions = msgspec.json.Decoder(dict[str, int])
 
 
@@ -77,6 +81,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         reading: Connection,
         catalog: Catalog,
         head: Position = 0,
+        is_alone: bool = True,
     ) -> None:
         self._store_id = store_id
         self._origin = start_of(store_id)
@@ -89,13 +94,17 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
         self._tail = Tail(head)
+        self._look_seconds = math.inf if is_alone else _look_seconds
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path | str, catalog: Catalog = CATALOG) -> AsyncIterator[Self]:
+    async def open(
+        cls, path: Path | str, catalog: Catalog = CATALOG, *, is_alone: bool = True
+    ) -> AsyncIterator[Self]:
         """Open the store's file, made where it is missing, until the end of the block.
 
-        The end waits for appends that have begun. Raises `Unavailable`, `StorageFull`,
+        `is_alone` says that no other process appends while this one waits for news. The end waits
+        for appends that have begun. Raises `Unavailable`, `StorageFull`,
         `Malformed`.
         """
         file = Path(path)
@@ -114,6 +123,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
                 reading=reading,
                 catalog=catalog,
                 head=await reading.run(_select_head),
+                is_alone=is_alone,
             )
             try:
                 yield store
@@ -178,13 +188,14 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         return await self._reading.run(partial(_select_event_id, position=position))
 
     async def wait(self, after: Position, seconds: float) -> Position:
-        """Wait for an event behind `after`; other processes' events are seen at the end."""
-        end = self._tail.end
-        head = await self.head()
-        if head > after:
-            return head
-        await self._tail.wait(max(after, end), seconds)
-        return await self.head()
+        """Wait for an event behind `after`, by looking again and again where others append too."""
+        while True:
+            end = self._tail.end
+            head = await self.head()
+            if head > after or seconds <= 0:
+                return head
+            await self._tail.wait(max(after, end), min(seconds, self._look_seconds))
+            seconds -= self._look_seconds
 
     def feed(self) -> EventFeed:
         """What is appended here from now on; events of other processes are not heard."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -13,8 +14,9 @@ from adapters.jetstream.connection import Connection, Headers
 from adapters.jetstream.message import Message
 from adapters.jetstream.reply import raise_error
 from adapters.jetstream.topology import Topology
-from commands.ports import CommandContext, CommandSender
+from commands.ports import CommandContext, CommandSender, Definitions, Leases, LeaseState
 from domain.errors import Malformed, Rejection
+from domain.pipeline.events import Definition
 
 command_seconds_max = 30.0
 """Until a command without an answer is given up; its outcome is then unknown."""
@@ -115,6 +117,26 @@ class NatsClient(CommandSender):
         return found
 
 
+class NatsLookup(Leases, Definitions):
+    """What workers ask of the write side, where that is another process."""
+
+    def __init__(self, connection: Connection, topology: Topology) -> None:
+        self._client = NatsClient(connection, topology)
+        self._prefix = f"{topology.prefix}.lookup"
+
+    async def lease_state(self, run: UUID, step: str, attempt: int, lease: int) -> LeaseState:
+        """As promised by the port."""
+        asked = {"run": run, "step": step, "attempt": attempt, "lease": lease}
+        found = await self._client.request(f"{self._prefix}.lease", msgspec.json.encode(asked))
+        return msgspec.json.decode(found, type=LeaseState)
+
+    async def definition(self, pipeline: str, revision: int) -> Definition:
+        """As promised by the port."""
+        asked = {"pipeline": pipeline, "revision": revision}
+        found = await self._client.request(f"{self._prefix}.definition", msgspec.json.encode(asked))
+        return msgspec.json.decode(found, type=Definition)
+
+
 def _context_headers(context: CommandContext) -> Headers:
     told = {
         principal_header: context.principal,
@@ -133,6 +155,10 @@ def _service(told: Document) -> Document:
         "version": told.get("version", ""),
         "role": (told.get("metadata") or {}).get("role", ""),
         "healthy": all((one.get("data") or {}).get("healthy", True) for one in endpoints),
+        "reason": next(
+            (data["reason"] for one in endpoints if (data := one.get("data") or {}).get("reason")),
+            None,
+        ),
         "started": told.get("started"),
         "endpoints": endpoints,
     }

@@ -279,7 +279,7 @@ class Connection:
         try:
             async with asyncio.timeout(connect_seconds_max):
                 await self._client.connect(
-                    url,
+                    url.split(","),
                     name=self._name,
                     error_cb=self._on_error,
                     disconnected_cb=self._on_disconnect,

@@ -60,12 +60,12 @@ class Discovery:
         connection: Connection,
         identity: Identity,
         endpoints: Sequence[EndpointStats],
-        is_healthy: Callable[[], bool],
+        unwell: Callable[[], str],
     ) -> None:
         self._connection = connection
         self._identity = identity
         self._endpoints = endpoints
-        self._is_healthy = is_healthy
+        self._unwell = unwell
 
     def callbacks(self) -> dict[str, Callback]:
         """What to call for which subject."""
@@ -100,9 +100,9 @@ class Discovery:
 
     def stats(self) -> dict[str, Any]:
         """What it has done, and whether it is well."""
-        is_healthy = self._is_healthy()
+        reason = self._unwell()
         for endpoint in self._endpoints:
-            endpoint.data["healthy"] = is_healthy
+            endpoint.data = {"healthy": False, "reason": reason} if reason else {"healthy": True}
         started = self._identity.started.isoformat(timespec="milliseconds")
         return {
             **self._told("stats"),

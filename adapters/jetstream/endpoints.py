@@ -71,8 +71,9 @@ class Endpoints:
         connection: Connection,
         identity: ServiceIdentity,
         endpoints: Sequence[Endpoint],
-        is_healthy: Callable[[], bool] = lambda: True,
+        unwell: Callable[[], str] = str,
     ) -> None:
+        """`unwell` says why the service is not healthy; nothing where it is."""
         self._connection = connection
         self._endpoints = endpoints
         self._identity = Identity(
@@ -87,7 +88,7 @@ class Endpoints:
             EndpointStats(name=one.name, subject=one.subject, queue_group=queue_group)
             for one in endpoints
         ]
-        self._discovery = Discovery(connection, self._identity, self._stats, is_healthy)
+        self._discovery = Discovery(connection, self._identity, self._stats, unwell)
         self._stopping = anyio.Event()
         self._answering: set[asyncio.Task[None]] = set()
         self._bytes = 0

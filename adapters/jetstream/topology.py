@@ -26,6 +26,8 @@ class Topology(Struct, frozen=True, kw_only=True):
     prefix: str = "headwater"
     window_bytes: int = window_bytes_max
     ack_seconds: float = ack_seconds
+    replicas: int = 1
+    """Copies of each stream, where the servers are a cluster."""
 
     @property
     def events(self) -> str:
@@ -61,8 +63,11 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     def streams(self) -> Mapping[str, Mapping[str, Any]]:
         """What we insist on, by stream; the rest is the server's or its operator's choice."""
+        # Where nobody asks for copies, however many a stream has is left as it is.
+        copies = {"num_replicas": self.replicas} if self.replicas > 1 else {}
         return {
             self.events: {
+                **copies,
                 "subjects": [f"{self.prefix}.event.>"],
                 "retention": "limits",
                 "discard": "old",
@@ -70,6 +75,7 @@ class Topology(Struct, frozen=True, kw_only=True):
                 "allow_atomic": True,
             },
             self.tasks: {
+                **copies,
                 "subjects": [f"{self.prefix}.task.>"],
                 "retention": "workqueue",
                 "discard": "new",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from adapters.processes.places import scratch_of
+from adapters.processes.places import maker_of, scratch_of
 
 
 def discard(data: Path, pid: int) -> None:
@@ -15,8 +15,9 @@ def discard(data: Path, pid: int) -> None:
 
 
 def discard_abandoned(data: Path) -> None:
-    """Remove what processes left that are gone."""
+    """Remove what processes of this machine left that are gone."""
     with suppress(FileNotFoundError):
         for entry in (data / "datasets" / "tmp").iterdir():
-            if entry.name.isdecimal() and not psutil.pid_exists(int(entry.name)):
+            pid = maker_of(entry)
+            if pid is not None and not psutil.pid_exists(pid):
                 shutil.rmtree(entry, ignore_errors=True)

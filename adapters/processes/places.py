@@ -1,13 +1,21 @@
 """Where a step process writes."""
 
+import socket
 from pathlib import Path
 
 from commands.steps.ports import StepWork
 
 
 def scratch_of(data: Path, pid: int) -> Path:
-    """The folder in which one process writes what nobody else may see."""
-    return data / "datasets" / "tmp" / str(pid)
+    """The folder in which one process writes what nobody else may see. The data directory may be
+    shared by several machines."""
+    return data / "datasets" / "tmp" / f"{socket.gethostname()}.{pid}"
+
+
+def maker_of(scratch: Path) -> int | None:
+    """The process of this machine whose folder it is; None for another machine's."""
+    host, _, pid = scratch.name.rpartition(".")
+    return int(pid) if host == socket.gethostname() and pid.isdecimal() else None
 
 
 def log_name(work: StepWork) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Annotated, ClassVar
 
@@ -11,12 +12,13 @@ from anyio.abc import TaskGroup
 
 from domain.errors import Rejection, Unavailable
 from runtime.cli.console import Console
-from runtime.cli.exits import Exit
+from runtime.cli.exits import Exit, Usage
 from runtime.cli.interrupts import second_interrupt_stops
 from runtime.cli.output import print_line
 from runtime.cli.parsing import Command, Option
 from runtime.cli.sessions import Way, hosted
-from runtime.datadir import Busy
+from runtime.datadir import Busy, DataDir, Held
+from runtime.roles import ROLES, Role
 from runtime.session import Service
 
 
@@ -26,23 +28,31 @@ class Up(Command):
     Everything runs in this process and its children: command handlers, views, step workers, and a
     nats-server of our own unless --nats names another one. Other commands join it. Runs that were
     open when the last service ended go on.
+
+    With --role it does a part of this, beside other processes, here or on other machines, that
+    share NATS, the store and the data directory. Each role may be there several times:
+    commands (decide), relay (store to bus), projections (views and queries), policies (give out
+    steps), steps (work on them).
     """
 
     examples: ClassVar = (
         ("headwater up", "until Ctrl-C"),
         ("headwater up --data /var/lib/headwater", "with its data somewhere else"),
         ("headwater up --nats nats://10.0.0.5:4222", "on a NATS server that is already there"),
+        ("headwater up --nats nats://10.0.0.5:4222 --role steps", "one more that works on steps"),
     )
 
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
     store: Annotated[str, Option("where events go: sqlite, or memory to forget", "KIND")] = ""
+    role: Annotated[tuple[str, ...], Option("one of several roles; without it, all", "ROLE")] = ()
     until_idle: Annotated[bool, Option("stop when no run is open and nobody is attached")] = False
 
     async def execute(self, console: Console) -> Exit:
         """Serve until somebody says stop."""
         way = Way(self, nats=self.nats, store=self.store)
+        roles = self._roles(way)
         try:
-            held = await to_thread.run_sync(way.datadir.take, "run" if self.until_idle else "up")
+            held = await to_thread.run_sync(self._hold, way.datadir, roles)
         except Busy as busy:
             raise Rejection(
                 "data_directory_held",
@@ -50,21 +60,43 @@ class Up(Command):
                 {"hint": "that service does the work; stop it first to start another"},
             ) from None
         with ExitStack() as winding_up:
-            async with hosted(console, way.settings, held) as service:
-                self._tell(console, way, service)
+            async with hosted(console, way.settings, held, roles) as service:
+                self._tell(console, way, service, roles)
                 await self._serve(service)
                 console.note("Stopping: running steps may end first. Ctrl-C again stops at once.")
                 winding_up.enter_context(second_interrupt_stops(console))
         console.note("Stopped.")
         return Exit.DONE
 
-    def _tell(self, console: Console, way: Way, service: Service) -> None:
+    def _roles(self, way: Way) -> Sequence[Role]:
+        """Those asked for, or all. Raises `Usage`."""
+        for role in self.role:
+            if role not in ROLES:
+                raise Usage(f"--role {role}: there is no such role; choose of {', '.join(ROLES)}")
+        roles = [role for role in ROLES if not self.role or role in self.role]
+        if len(roles) < len(ROLES):
+            if not way.settings.nats:
+                raise Usage("--role needs a NATS server that the other roles use too: --nats URL")
+            if way.settings.store == "memory":
+                raise Usage("--role needs a store that the other roles use too, not memory")
+            if self.until_idle:
+                raise Usage("--until-idle is for a service with every role")
+        return roles
+
+    def _hold(self, datadir: DataDir, roles: Sequence[Role]) -> Held:
+        if len(roles) < len(ROLES):
+            return datadir.share()
+        return datadir.take("run" if self.until_idle else "up")
+
+    def _tell(self, console: Console, way: Way, service: Service, roles: Sequence[Role]) -> None:
         if self.json:
             told = {"url": service.url, "pid": os.getpid(), "data": str(way.datadir.path)}
-            print_line(console, told)
+            print_line(console, {**told, "roles": roles})
         console.note(f"{console.styled('Headwater is up.', 'bold', err=True)} Ctrl-C stops it.")
         console.note(f"  data  {way.datadir.path}")
         console.note(f"  NATS  {service.url}")
+        if len(roles) < len(ROLES):
+            console.note(f"  roles {', '.join(roles)}")
 
     async def _serve(self, service: Service) -> None:
         """Return when asked to stop, or when there is nothing left to do."""

@@ -18,7 +18,8 @@ from runtime.cli.exits import Usage
 from runtime.cli.interrupts import second_interrupt_stops
 from runtime.cli.parsing import Command, InEnvironment
 from runtime.cli.words import plural
-from runtime.datadir import Busy, DataDir, Held, Holder, Role
+from runtime.datadir import Busy, DataDir, Held, Holder, HolderRole
+from runtime.roles import ROLES, Role
 from runtime.session import Service, Session
 from runtime.settings import Settings, Sourced, load
 
@@ -68,7 +69,8 @@ class Way:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:
         """For questions: joined, or straight on the files, which must be there."""
-        self.known()
+        if not await self._is_served():
+            self.known()
         async with self.writing() as session:
             yield session
 
@@ -85,7 +87,7 @@ class Way:
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
         taken = await self._arrived("read")
-        if isinstance(taken, Holder):
+        if taken is None:
             async with self._connected() as session:
                 yield session
             return
@@ -99,7 +101,7 @@ class Way:
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
         taken = await self._arrived("run")
-        if isinstance(taken, Holder):
+        if taken is None:
             async with self._connected() as session:
                 yield Serving(session)
             return
@@ -117,8 +119,9 @@ class Way:
     @asynccontextmanager
     async def detached(self) -> AsyncIterator["Serving"]:
         """For work that goes on behind us: joined, where needed to a service started for it."""
-        while not await self._ready(await self.holder() or await start_behind(self)):
-            pass  # it stopped before it could be joined
+        while not await self._is_served():
+            if await self._ready(await self.holder() or await start_behind(self)):
+                break  # else it stopped before it could be joined
         async with self._connected() as session:
             yield Serving(session)
 
@@ -126,7 +129,8 @@ class Way:
     async def joined(self) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
         holder = await self.holder()
-        if holder is None or not await self._ready(holder):
+        is_there = holder is not None and await self._ready(holder)
+        if not (is_there or await self._is_served()):
             raise Unavailable(
                 f"no service is running on {self.datadir.path}", hint="start one: headwater up"
             )
@@ -140,15 +144,25 @@ class Way:
         async with connect_client(self.settings, self.datadir) as session:
             yield session
 
-    async def _arrived(self, role: Role) -> Held | Holder:
-        """The data directory itself, or a service on it that is ready. One that stops on our way
-        makes room: for us, or for the next."""
+    async def _arrived(self, role: HolderRole) -> Held | None:
+        """The data directory itself, or None where there is a service to be joined. One that stops
+        on our way makes room: for us, or for the next."""
+        if await self._is_served():
+            return None
         while isinstance(taken := await self._take(role), Holder):
             if await self._ready(taken):
-                break
+                return None
         return taken
 
-    async def _take(self, role: Role) -> Held | Holder:
+    async def _is_served(self) -> bool:
+        """Whether somebody answers on the NATS server that was named, wherever he is."""
+        if not self.settings.nats:
+            return False
+        from runtime.wiring.client import is_served
+
+        return await is_served(self.settings)
+
+    async def _take(self, role: HolderRole) -> Held | Holder:
         try:
             return await to_thread.run_sync(self.datadir.take, role)
         except Busy as busy:
@@ -178,12 +192,14 @@ class Way:
 
 
 @asynccontextmanager
-async def hosted(console: Console, settings: Settings, held: Held) -> AsyncIterator[Service]:
+async def hosted(
+    console: Console, settings: Settings, held: Held, roles: Sequence[Role] = ROLES
+) -> AsyncIterator[Service]:
     """A service of our own, ready, which says what it takes up again."""
     from runtime.wiring.service import open_service
 
     with closing(held):
-        async with open_service(settings, held) as service:
+        async with open_service(settings, held, roles) as service:
             await to_thread.run_sync(partial(held.say, ready=True))
             _tell_resumed(console, [str(run) for run in service.resumed])
             try:

@@ -15,7 +15,7 @@ from adapters.jetstream.client import NatsClient
 from adapters.jetstream.connection import connect
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext
-from domain.errors import NotFound
+from domain.errors import NotFound, TimedOut, Unavailable
 from runtime.datadir import DataDir
 from runtime.session import Document, Session
 from runtime.settings import Settings
@@ -61,6 +61,9 @@ class ClientSession(Session):
 _LONG_SECONDS = 3600.0
 """For answers that take as long as the history is."""
 
+_SHORT_SECONDS = 1.0
+"""For a sign of life."""
+
 
 @asynccontextmanager
 async def connect_client(settings: Settings, datadir: DataDir) -> AsyncIterator[Session]:
@@ -79,3 +82,14 @@ def _known(datadir: DataDir) -> tuple[str, str]:
         return known["url"], known["token"]
     except (OSError, KeyError, msgspec.MsgspecError) as error:
         raise NotFound(f"{file} does not say where the service is: {error}") from error
+
+
+async def is_served(settings: Settings) -> bool:
+    """Whether commands are handled on the NATS server that was named."""
+    try:
+        async with connect(settings.nats, settings.nats_token or None, name="headwater") as found:
+            client = NatsClient(found, Topology(prefix=settings.prefix))
+            await client.request("$SRV.PING.headwater-commands", b"", None, _SHORT_SECONDS)
+    except (Unavailable, TimedOut):
+        return False
+    return True

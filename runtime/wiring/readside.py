@@ -74,10 +74,12 @@ def read_side(
     read_models: SqliteReadModels,
     feeds: Callable[[str], EventFeed],
     on_applied: dict[str, Applied],
+    projections: Sequence[Projection] = PROJECTIONS,
 ) -> ReadSide:
-    """Put together; `feeds` gives each view its feed by the view's name."""
+    """Put together; `feeds` gives each view its feed by the view's name, and `projections` are
+    those that are kept going here."""
     ticker = SystemClock()
-    progress = {projection.name: ViewProgress() for projection in PROJECTIONS}
+    progress = {projection.name: ViewProgress() for projection in projections}
     workers = [
         ProjectionWorker(
             projection,
@@ -90,7 +92,7 @@ def read_side(
             ),
             *([on_applied[projection.name]] if projection.name in on_applied else []),
         )
-        for projection in PROJECTIONS
+        for projection in projections
     ]
     by_name = {worker.name: worker for worker in workers}
 

@@ -1,62 +1,35 @@
-"""A whole service in this process: every role, with nats-server and step processes as children."""
+"""A service in this process: with every role, or with some beside others elsewhere."""
 
-import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
-from pathlib import Path
 from uuid import UUID
 
 import anyio
-from msgspec import Struct
 
-from adapters.clock import SystemClock
-from adapters.eventstore.sqlite import SqliteEventStore
-from adapters.jetstream.connection import Connection, connect
-from adapters.jetstream.endpoints import Endpoint, Endpoints, ServiceIdentity
-from adapters.jetstream.feed import open_feeds
-from adapters.jetstream.publisher import JetStreamPublisher
-from adapters.jetstream.server import NatsServer
-from adapters.jetstream.tasks import JetStreamTaskQueue, JetStreamTaskSource
-from adapters.jetstream.topology import Topology
-from adapters.memory.eventstore import MemoryEventStore
-from adapters.processes.pool import ChildPool, PoolOptions
+from adapters.jetstream.tasks import JetStreamTaskQueue
 from adapters.readmodels.open_steps import ViewOpenSteps
-from adapters.readmodels.sqlite import SqliteReadModels
-from commands.dispatch import DispatchPolicy
-from commands.dispatcher import DirectSender
-from commands.outbox import OutboxRelay
 from commands.ports import Clock, OpenSteps
-from projections.ports import EventFeed
-from projections.stretch import Stretch
-from projections.worker import Applied
 from runtime.datadir import Held
 from runtime.health import health_of
+from runtime.roles import ROLES, Role
 from runtime.session import Service
-from runtime.settings import DATA_FOLDER, Settings
-from runtime.supervisor import Part, Signals, Supervisor, SupervisorLimits, open_supervisor
-from runtime.wiring.collection import Sweep, collect, is_beyond, used_seconds_min
+from runtime.settings import Settings
+from runtime.supervisor import Part, Supervisor, SupervisorLimits, open_supervisor
 from runtime.wiring.doors import Visits, command_endpoints, lookup_endpoints, query_endpoints
-from runtime.wiring.readside import (
-    PROJECTIONS,
-    ReadSide,
-    StoredEvents,
-    open_tables,
-    read_side,
+from runtime.wiring.parts import (
+    collection,
+    door,
+    heeding,
+    on_dispatch,
+    policy,
+    presence,
+    relay,
+    step_worker,
 )
-from runtime.wiring.traced import traced_feed
+from runtime.wiring.readside import ReadSide, read_side
+from runtime.wiring.site import Site, needed, open_site, views_of
 from runtime.wiring.writeside import WriteSide
-from runtime.workers import (
-    CollectionPart,
-    PolicyPart,
-    ProjectionPart,
-    RelayPart,
-    StepPart,
-    StepPorts,
-)
-from runtime.workers.step import StepLimits
+from runtime.workers import PolicyPart, ProjectionPart
 
 quiet_seconds = 0.1
 """Without a request for so long nobody is attached: whoever follows a run asks again at once."""
@@ -68,11 +41,11 @@ open_steps_max = 500
 """Open steps read at once."""
 
 
-class EmbeddedService(Service):
+class HostedService(Service):
     """What the command line sees of a service in its own process."""
 
     def __init__(
-        self, url: str, resumed: Sequence[UUID], supervisor: Supervisor, idle: "Idleness"
+        self, url: str, resumed: Sequence[UUID], supervisor: Supervisor, idle: "Idleness | None"
     ) -> None:
         self._url = url
         self._resumed = resumed
@@ -88,7 +61,10 @@ class EmbeddedService(Service):
         return self._resumed
 
     async def idle(self) -> None:
-        await self._idle.wait()
+        if self._idle is None:
+            await anyio.sleep_forever()  # what others need of one role, it cannot know
+        else:
+            await self._idle.wait()
 
     async def failed(self) -> str:
         return await self._supervisor.failed()
@@ -117,242 +93,114 @@ class Idleness:
         return bool(await self._steps.open(None, 1))
 
 
-class EndpointsPart(Part):
-    """A micro service on the bus, as one of the supervisor's parts."""
-
-    def __init__(self, name: str, make: Callable[[], Endpoints]) -> None:
-        """`make` gives new endpoints for each life of the part."""
-        self._name = name
-        self._make = make
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def run(self, signals: Signals) -> None:
-        """Serve until draining. Raises `Unavailable`."""
-        endpoints = self._make()
-        async with anyio.create_task_group() as group:
-            await group.start(endpoints.run)
-            signals.ready()
-            with signals.interruptible():
-                await anyio.sleep_forever()
-            endpoints.stop()
-
-
-class _Ground(Struct, frozen=True, kw_only=True):
-    """What all parts stand on."""
-
-    settings: Settings
-    topology: Topology
-    store: StoredEvents
-    tables: SqliteReadModels
-    pool: ChildPool
-    supervisor: Supervisor
-    clock: Clock
-
-
 @asynccontextmanager
-async def open_service(settings: Settings, held: Held) -> AsyncIterator[Service]:
-    """Everything in this process, ready; drained and stopped at the end of the block."""
-    async with AsyncExitStack() as stack:
-        ground, url, token = await stack.enter_async_context(_ground(settings, held))
-        doors, relaying, feeding, working = [
-            await stack.enter_async_context(connect(url, token, name=f"headwater {role}"))
-            for role in ("doors", "relay", "feeds", "work")
-        ]
-        write_side = WriteSide(ground.store, ground.pool, settings, ground.supervisor.spawn)
-        steps = ViewOpenSteps(ground.tables)
-        queue = JetStreamTaskQueue(working, ground.topology)
-        source = await stack.enter_async_context(JetStreamTaskSource.open(working, ground.topology))
-        policy = PolicyPart(DispatchPolicy(steps, queue, ground.clock), ground.clock)
-        worker = _step_worker(ground, write_side, source)
-        feeds = await stack.enter_async_context(_feeds(ground.store, feeding, ground.topology))
-        views = read_side(
-            ground.store, ground.tables, feeds, {"dispatch": _on_dispatch(policy, worker)}
-        )
-        # Views first, so that the queue is filled from what is true.
-        for view in views.workers:
-            await ground.supervisor.start(ProjectionPart(view))
-        if not settings.nats:
+async def open_service(
+    settings: Settings, held: Held, roles: Sequence[Role] = ROLES
+) -> AsyncIterator[Service]:
+    """The roles' parts in this process, ready; drained and stopped at the end of the block."""
+    limits = SupervisorLimits(drain_seconds_max=settings.drain_timeout.seconds)
+    async with open_site(settings, held, roles) as site, AsyncExitStack() as stack:
+        # Opened last, so that all parts are stopped while what they stand on is still there.
+        supervisor = await stack.enter_async_context(open_supervisor(limits))
+        yield await _Composition(site, supervisor).start(stack)
+
+
+class _Composition:
+    """Puts the parts of a site's roles together."""
+
+    def __init__(self, site: Site, supervisor: Supervisor) -> None:
+        self._site = site
+        self._supervisor = supervisor
+        self._visits = Visits()
+        self._policy = policy(site) if site.has("policies") else None
+        self._write_side: WriteSide | None = None
+        if site.has("commands"):
+            self._write_side = WriteSide(
+                site.events, needed(site.pool), site.settings, supervisor.spawn
+            )
+        self._worker = step_worker(site, self._write_side) if site.has("steps") else None
+        self._views = self._read_side() if site.has("projections", "policies") else None
+
+    async def start(self, stack: AsyncExitStack) -> Service:
+        """Start everything, in order: views first, so that the queue is filled from what is true.
+
+        Raises what a part cannot start for.
+        """
+        site, resumed = self._site, tuple[UUID, ...]()
+        for view in self._views.workers if self._views else ():
+            await self._supervisor.start(ProjectionPart(view))
+        if self._policy is not None:
+            resumed = await self._resume(stack, self._policy)
+        if self._worker is not None and self._views is None:
+            await stack.enter_async_context(heeding(site, self._worker))
+        for part in self._parts():
+            await self._supervisor.start(part)
+        return HostedService(site.url, resumed, self._supervisor, self._idleness())
+
+    async def _resume(self, stack: AsyncExitStack, dispatching: PolicyPart) -> tuple[UUID, ...]:
+        site = self._site
+        if not site.settings.nats:
             # Whoever worked on the tasks in there is gone: all that is open is given out anew.
-            await queue.purge()
-        resumed = await _open_runs(steps)
-        stack.enter_context(working.waking(policy.reconnected))
-        visits = Visits()
-        for part in (
-            _relay(ground, relaying),
-            policy,
-            worker,
-            *_doors(ground, doors, write_side, views, visits),
-            _collection(ground, held, views),
-        ):
-            await ground.supervisor.start(part)
-        yield EmbeddedService(
-            url, resumed, ground.supervisor, Idleness(visits, steps, views, ground.clock)
+            await JetStreamTaskQueue(site.connections["work"], site.topology).purge()
+        stack.enter_context(site.connections["work"].waking(dispatching.reconnected))
+        return await _open_runs(ViewOpenSteps(needed(site.tables)))
+
+    def _parts(self) -> Sequence[Part]:
+        site, views = self._site, self._views
+        parts: list[Part | None] = [relay(site) if site.has("relay") else None]
+        parts += [self._policy, self._worker, *self._doors()]
+        if views is not None and site.has("projections"):
+            parts.append(collection(site, views))
+        return [part for part in parts if part is not None]
+
+    def _doors(self) -> Sequence[Part]:
+        site, connection = self._site, self._site.connections["doors"]
+        topology, visits = site.topology, self._visits
+        doors: list[Part] = []
+        if (writing := self._write_side) is not None:
+            commands = command_endpoints(writing.dispatcher, topology, visits)
+            doors.append(door(connection, "commands", commands, self._unwell("commands", "lookup")))
+            lookups = lookup_endpoints(writing.lookup, topology)
+            doors.append(door(connection, "lookup", lookups, self._unwell("lookup")))
+        if (views := self._views) is not None and site.has("projections"):
+            queries = query_endpoints(views, topology, visits)
+            of_views = [f"projection {worker.name}" for worker in views.workers]
+            doors.append(door(connection, "queries", queries, self._unwell("queries", *of_views)))
+        return doors + [
+            presence(site, role, self._unwell(*names))
+            for role, names in self._silent().items()
+            if site.has(role)
+        ]
+
+    def _silent(self) -> dict[Role, Sequence[str]]:
+        """Roles that answer no requests, with the names of their parts."""
+        return {
+            "relay": ["relay"],
+            "policies": ["dispatch", "projection dispatch"],
+            "steps": [self._worker.name] if self._worker else [],
+        }
+
+    def _unwell(self, *parts: str) -> Callable[[], str]:
+        return lambda: health_of(self._supervisor, parts).reason
+
+    def _read_side(self) -> ReadSide:
+        site = self._site
+        return read_side(
+            site.events,
+            needed(site.tables),
+            needed(site.feeds),
+            {"dispatch": on_dispatch(self._policy, self._worker)},
+            views_of(site.roles),
         )
 
-
-@asynccontextmanager
-async def _ground(settings: Settings, held: Held) -> AsyncIterator[tuple[_Ground, str, str | None]]:
-    """Children, bus, storage and supervisor; with the bus's URL and token."""
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(ChildPool.open(_pool_options(settings, held)))
-        url, token = await stack.enter_async_context(_bus(settings, held))
-        store, tables = await stack.enter_async_context(_storage(settings, held))
-        limits = SupervisorLimits(drain_seconds_max=settings.drain_timeout.seconds)
-        ground = _Ground(
-            settings=settings,
-            topology=Topology(
-                prefix=settings.prefix,
-                window_bytes=settings.events_window.bytes,
-                ack_seconds=settings.task_timeout.seconds,
-            ),
-            store=store,
-            tables=tables,
-            pool=pool,
-            supervisor=await stack.enter_async_context(open_supervisor(limits)),
-            clock=SystemClock(),
-        )
-        yield ground, url, token
+    def _idleness(self) -> Idleness | None:
+        site = self._site
+        if not site.is_alone or self._views is None:
+            return None
+        return Idleness(self._visits, ViewOpenSteps(needed(site.tables)), self._views, site.clock)
 
 
-@asynccontextmanager
-async def _storage(
-    settings: Settings, held: Held
-) -> AsyncIterator[tuple[StoredEvents, SqliteReadModels]]:
-    """Events and views: in files, or in memory and gone at the end."""
-    async with AsyncExitStack() as stack:
-        if settings.store == "memory":
-            tables = await stack.enter_async_context(open_tables(None))
-            yield MemoryEventStore(), tables
-            return
-        store = await stack.enter_async_context(SqliteEventStore.open(held.directory.events))
-        yield store, await stack.enter_async_context(open_tables(held.directory.views))
-
-
-@asynccontextmanager
-async def _feeds(
-    store: StoredEvents, connection: Connection, topology: Topology
-) -> AsyncIterator[Callable[[str], EventFeed]]:
-    """A feed for each view, by its name: from the store itself where nobody else appends to it,
-    and else all from one consumer on the bus."""
-    if isinstance(store, SqliteEventStore):
-        yield lambda view: traced_feed(view, store.feed())
-        return
-    names = [projection.name for projection in PROJECTIONS]
-    async with open_feeds(connection, topology, len(names)) as feeds:
-        by_name = {name: traced_feed(name, feed) for name, feed in zip(names, feeds, strict=True)}
-        yield by_name.__getitem__
-
-
-def _relay(ground: _Ground, connection: Connection) -> RelayPart:
-    publisher = JetStreamPublisher(connection, ground.topology)
-    store = ground.store
-    log = store.followed() if isinstance(store, SqliteEventStore) else store
-    return RelayPart(OutboxRelay(log, publisher, ground.clock), log, ground.clock)
-
-
-def _step_worker(ground: _Ground, write_side: WriteSide, source: JetStreamTaskSource) -> StepPart:
-    settings = ground.settings
-    return StepPart(
-        f"{socket.gethostname()}:{os.getpid()}",
-        StepPorts(
-            source=source,
-            sender=DirectSender(write_side.dispatcher),
-            leases=write_side.lookup,
-            definitions=write_side.lookup,
-            runner=ground.pool,
-            clock=ground.clock,
-        ),
-        StepLimits(steps_max=settings.workers, heartbeat_seconds=settings.heartbeat.seconds),
-    )
-
-
-def _collection(ground: _Ground, held: Held, views: ReadSide) -> CollectionPart:
-    bytes_max = ground.settings.datasets_bytes_max.bytes
-    sweep = Sweep(bytes_max=bytes_max, rest_seconds=used_seconds_min)
-
-    async def collected() -> None:
-        if await is_beyond(held.directory, bytes_max):
-            await collect(views.queries.answer, held.directory, sweep)
-
-    return CollectionPart(collected, ground.clock)
-
-
-def _on_dispatch(policy: PolicyPart, worker: StepPart) -> Applied:
-    """Whoever gives out steps hears of each change; whoever works on them of requests to stop."""
-
-    def applied(stretch: Stretch) -> None:
-        policy.wake()
-        for stream, tag in zip(stretch.streams, stretch.tags, strict=True):
-            if tag == "run.cancel_requested.v1":
-                worker.nudge(UUID(stream))
-
-    return applied
-
-
-def _doors(
-    ground: _Ground,
-    connection: Connection,
-    write_side: WriteSide,
-    views: ReadSide,
-    visits: Visits,
-) -> Sequence[EndpointsPart]:
-    topology = ground.topology
-    offered = {
-        "commands": command_endpoints(write_side.dispatcher, topology, visits),
-        "queries": query_endpoints(views, topology, visits),
-        "lookup": lookup_endpoints(write_side.lookup, topology),
-    }
-    return [
-        EndpointsPart(role, _maker(connection, role, endpoints, ground.supervisor))
-        for role, endpoints in offered.items()
-    ]
-
-
-def _maker(
-    connection: Connection, role: str, endpoints: Sequence[Endpoint], supervisor: Supervisor
-) -> Callable[[], Endpoints]:
-    identity = ServiceIdentity(name=f"headwater-{role}", version=version("headwater"), role=role)
-    return lambda: Endpoints(connection, identity, endpoints, lambda: health_of(supervisor).healthy)
-
-
-@asynccontextmanager
-async def _bus(settings: Settings, held: Held) -> AsyncIterator[tuple[str, str | None]]:
-    """URL and token of the server that was named, or of one of our own."""
-    if settings.nats:
-        yield settings.nats, settings.nats_token or None
-        return
-    async with NatsServer.start(
-        held.directory.nats,
-        binary=settings.nats_server or None,
-        pass_fds=(held.descriptor,),
-        on_spawn=lambda pid: held.record(pid, "nats-server"),
-        on_end=held.forget,
-    ) as server:
-        yield server.url, server.token
-
-
-def _pool_options(settings: Settings, held: Held) -> PoolOptions:
-    path = held.directory.path
-    project = (str(path.parent),) if path.name == DATA_FOLDER else ()
-    return PoolOptions(
-        data=path,
-        roots=tuple(dict.fromkeys((*settings.roots, *project, str(Path.cwd())))),
-        timezone=settings.timezone,
-        size=settings.workers,
-        prestart=settings.workers,
-        seconds=settings.step_timeout.seconds,
-        memory_bytes=settings.memory.bytes // settings.workers,
-        pass_fds=(held.descriptor,),
-        command=(sys.executable, "-P", "-m", "runtime.child"),
-        on_born=lambda pid: held.record(pid, "step"),
-        on_gone=held.forget,
-    )
-
-
-async def _open_runs(steps: OpenSteps) -> Sequence[UUID]:
+async def _open_runs(steps: OpenSteps) -> tuple[UUID, ...]:
     """Every run that has a step to be done."""
     runs: dict[UUID, None] = {}
     after: tuple[str, str] | None = None

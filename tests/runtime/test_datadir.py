@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def test_a_pid_given_again_is_left_alone(tmp_path: Path) -> None:
         stranger.stdout.readline()
         roster = DataDir(tmp_path).roster
         roster.add(stranger.pid, "step worker")
-        file = tmp_path / "children" / str(stranger.pid)
+        file = tmp_path / "children" / socket.gethostname() / str(stranger.pid)
         child = msgspec.json.decode(file.read_bytes(), type=Child)
         dead = msgspec.structs.replace(child.parent, started=1.0)
         other = msgspec.structs.replace(child.process, started=1.0)
@@ -168,3 +169,17 @@ def test_it_is_for_its_owner_and_not_for_git(tmp_path: Path) -> None:
     with DataDir(tmp_path / "d").hold("read"):
         assert (tmp_path / "d").stat().st_mode & 0o777 == 0o700
         assert (tmp_path / "d" / ".gitignore").read_text() == "*\n"
+
+
+def test_those_that_share_it_stand_beside_each_other_and_never_beside_one_that_has_it_alone(
+    tmp_path: Path,
+) -> None:
+    directory = DataDir(tmp_path)
+    one, other = directory.share(), directory.share()
+    one.say(ready=True)
+    assert directory.holder() is None
+    one.close()
+    other.close()
+    with directory.hold("up"), pytest.raises(Busy):
+        directory.share()
+    directory.share().close()

@@ -36,11 +36,11 @@ ADA = CommandContext(principal="cli:ada", traceparent="00-" + "a" * 32 + "-" + "
 
 @asynccontextmanager
 async def serving(
-    connection: Connection, handler: Handler, is_healthy: Callable[[], bool] = lambda: True
+    connection: Connection, handler: Handler, unwell: Callable[[], str] = str
 ) -> AsyncIterator[Endpoints]:
     """A service with one endpoint for all commands."""
     endpoint = Endpoint("all", "headwater.command.>", handler)
-    endpoints = Endpoints(connection, IDENTITY, [endpoint], is_healthy)
+    endpoints = Endpoints(connection, IDENTITY, [endpoint], unwell)
     async with anyio.create_task_group() as tasks:
         await tasks.start(endpoints.run)
         yield endpoints
@@ -325,10 +325,13 @@ async def test_it_is_found_by_every_tool(
 async def test_services_are_listed_with_their_health(
     connection: Connection, client: NatsClient
 ) -> None:
-    async with serving(connection, echo), serving(connection, echo, lambda: False):
+    async with serving(connection, echo), serving(connection, echo, lambda: "the disk is full"):
         found = await client.services()
     assert [one["name"] for one in found] == ["headwater-commands"] * 2
-    assert sorted(one["healthy"] for one in found) == [False, True]
+    assert sorted((one["healthy"], one["reason"] or "") for one in found) == [
+        (False, "the disk is full"),
+        (True, ""),
+    ]
     assert {one["role"] for one in found} == {"commands"}
 
 

@@ -13,6 +13,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
 from adapters.processes.guard import log_bytes_max
+from adapters.processes.places import scratch_of
 from adapters.processes.pool import ChildPool
 from commands.steps.ports import ChildLost
 from domain.errors import Rejection
@@ -190,7 +191,7 @@ async def test_cancelling_kills_the_child(project: Project) -> None:
             await until(Path("started"))
             tasks.cancel_scope.cancel()
         assert not psutil.pid_exists(child)
-        assert not (project.data / "datasets" / "tmp" / str(child)).exists()
+        assert not scratch_of(project.data, child).exists()
         assert isinstance(await pool.run(project.work("same", definition), definition), Succeeded)
 
 
@@ -237,7 +238,7 @@ async def test_steps_share_the_pool(project: Project) -> None:
 
 async def test_what_dead_processes_left_is_removed(project: Project) -> None:
     ended = await anyio.run_process([sys.executable, "-c", "import os; print(os.getpid())"])
-    left = project.data / "datasets" / "tmp" / ended.stdout.decode().strip()
+    left = scratch_of(project.data, int(ended.stdout))
     left.mkdir(parents=True)
     (left / "half.parquet").touch()
     async with ChildPool.open(project.options()):
