@@ -66,7 +66,7 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
     for name in run.plan.steps[run.plan.index[started.step]].inputs:
         done = run.steps[run.plan.index[name]]
         if isinstance(done, Done) and done.output is not None:
-            inputs.append(StepInput(step=name, version=done.output))
+            inputs.append(StepInput(step=name, version=done.output, origin=done.origin))
     facts = run.facts
     redo = facts.redo if facts.redo and facts.redo.step == started.step else None
     return StepWork(

@@ -27,6 +27,9 @@ attempts_max = 100
 redos_max = 100
 """Tries to put back one quarantine; each needs a look at the run of the one before."""
 
+row_maps_max = 32
+"""Steps in a row whose rows are followed back to their file, through those that left rows out."""
+
 drafts_max = 16
 """Draft revisions of a pipeline that a run can still be started from."""
 

@@ -92,10 +92,9 @@ class FileArtifacts(Artifacts):
         except (OSError, msgspec.DecodeError):
             return None
         _touch(self._keys / f"{key}.json")
-        for version in (kept.outcome.output, kept.outcome.quarantine):
-            if version is not None:
-                _touch(self._place(version.fingerprint))
-            if version is not None and not _is_whole(self._place(version.fingerprint), version):
+        for version in kept.outcome.made:
+            _touch(self._place(version.fingerprint))
+            if not _is_whole(self._place(version.fingerprint), version):
                 return None
         return kept
 

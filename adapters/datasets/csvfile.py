@@ -13,6 +13,7 @@ from itertools import islice
 from msgspec import Struct
 
 from adapters.datasets.csvrecords import Record, walk
+from adapters.datasets.jumps import Jumps
 from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, bad_row, fractions, hold_columns
 from adapters.datasets.scan import Look, Tally, identity_of
@@ -36,6 +37,11 @@ class Layout(Struct, frozen=True, kw_only=True):
         """Whether a blank line is a record: it is how a single missing value is written."""
         return len(self.columns) == 1
 
+    @property
+    def head(self) -> int:
+        """Those of the records before the data that are counted as such."""
+        return self.skip if self.is_single else min(self.skip, 1)
+
 
 def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
     """Read a CSV file whole. What does not fit what was declared of it is set apart."""
@@ -43,17 +49,19 @@ def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
     hold_packed(reading.path)
     layout = _layout(reading, source)
     delimiter = source.delimiter.encode(source.encoding)
-    tally = Tally(delimiter=delimiter, blank_counts=layout.is_single)
-    with Look(reading.path, tally) as look:
-        in_order = _saved_at_once(reading, layout, engine, look)
-        scan = look.result()
-        if in_order and not _is_suspect(reading, layout, engine, tally):
-            return reading.seen(scan, _counted(reading, layout, engine, tally))
-        records = _write_texts(reading, layout)
-        relation = f"read_parquet({literal(reading.texts)})"
-        rejected = sift(reading, engine, text_sieve(reading, relation, source.null_texts))
-        look.hold()
-    return reading.seen(scan, records, rejected)
+    with Jumps(reading.jumps) as jumps:
+        jumps.begin(layout.head)
+        tally = Tally(delimiter=delimiter, blank_counts=layout.is_single, jumps=jumps)
+        with Look(reading.path, tally) as look:
+            in_order = _saved_at_once(reading, layout, engine, look)
+            scan = look.result()
+            if in_order and not _is_suspect(reading, layout, engine, tally):
+                return reading.seen(scan, jumps, _counted(reading, layout, engine, tally, jumps))
+            records = _write_texts(reading, layout, jumps)
+            relation = f"read_parquet({literal(reading.texts)})"
+            rejected = sift(reading, engine, text_sieve(reading, relation, source.null_texts))
+            look.hold()
+        return reading.seen(scan, jumps, records, rejected)
 
 
 def _layout(reading: Reading, source: CsvSource) -> Layout:
@@ -113,18 +121,25 @@ def _is_suspect(reading: Reading, layout: Layout, engine: Engine, tally: Tally) 
     return bool(lost)
 
 
-def _counted(reading: Reading, layout: Layout, engine: Engine, tally: Tally) -> int:
+def _counted(reading: Reading, layout: Layout, engine: Engine, tally: Tally, jumps: Jumps) -> int:
     """Records of the data; counted one by one where the quick count and the engine differ."""
-    before = layout.skip if layout.is_single else min(layout.skip, 1)
     saved = engine.rows(f"select count(*) from read_parquet({literal(reading.target)})")[0][0]
-    records = tally.records - before
-    return records if saved == records else sum(1 for _ in _records(reading, layout))
+    records = tally.records - layout.head
+    if saved == records:
+        return records
+    records = 0
+    jumps.begin()
+    for row in _records(reading, layout):
+        jumps.stretch(records, row.line)
+        records += 1
+    return records
 
 
-def _write_texts(reading: Reading, layout: Layout) -> int:
+def _write_texts(reading: Reading, layout: Layout, jumps: Jumps) -> int:
     """Write all records as text, and say how many there are."""
     want = len(layout.columns)
-    with Texts(reading.texts, layout.columns) as texts:
+    jumps.begin()
+    with Texts(reading.texts, layout.columns, jumps) as texts:
         for row in _records(reading, layout):
             if row.fault:
                 texts.reject(row.line, "csv", row.fault, row.text)

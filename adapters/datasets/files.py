@@ -10,7 +10,15 @@ from adapters.datasets.mendedfile import read_mended
 from adapters.datasets.parquetfile import read_parquet
 from adapters.datasets.reading import Reading
 from adapters.paths import confined
-from commands.steps.ports import Engine, Engines, Mended, SourceRead, Sources, broken
+from commands.steps.ports import (
+    Engine,
+    Engines,
+    Mended,
+    SourceFiles,
+    SourceRead,
+    Sources,
+    broken,
+)
 from domain.data.dataset import OuterDataset
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source
@@ -33,13 +41,14 @@ class FileSources(Sources):
     def mended(self, path: str, target: str) -> Mended:
         return read_mended(inside(path, self._root, self._roots), target)
 
-    def read(self, name: str, source: Source, path: str, target: str, rejects: str) -> SourceRead:
+    def read(self, name: str, source: Source, path: str, files: SourceFiles) -> SourceRead:
         reading = Reading(
             name=name,
             path=inside(path, self._root, self._roots),
-            target=target,
-            rejects=rejects,
-            texts=f"{target}.texts",
+            target=files.rows,
+            rejects=files.rejects,
+            texts=f"{files.rows}.texts",
+            jumps=files.jumps,
             types=source.types,
             formats=source.formats,
             declared=bool(source.columns),

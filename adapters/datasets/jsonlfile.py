@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator
 
 import msgspec
 
+from adapters.datasets.jumps import Jumps
 from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, extra_columns, fractions, unpacked
 from adapters.datasets.scan import Look, Tally, identity_of
@@ -26,13 +27,18 @@ def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
     """Read a file whole. What does not fit what was declared of it is set apart."""
     identity_of(reading.path)
     hold_packed(reading.path)
-    tally = Tally(quoted=False, marks=_MARKS)
+    with Jumps(reading.jumps) as jumps:
+        return _read(reading, engine, jumps)
+
+
+def _read(reading: Reading, engine: Engine, jumps: Jumps) -> SourceRead:
+    tally = Tally(quoted=False, marks=_MARKS, jumps=jumps)
     with Look(reading.path, tally) as look:
         in_order = _saved_at_once(reading, engine, look)
         scan = look.result()
         records, rejected = tally.records, 0
         if not in_order or (tally.has_point and _has_fractions(reading, engine)):
-            records = _write_texts(reading)
+            records = _write_texts(reading, jumps)
             rejected = sift(reading, engine, text_sieve(reading, _extracted(reading), ()))
             look.hold()
             in_order = False
@@ -40,7 +46,7 @@ def read_jsonl(reading: Reading, engine: Engine) -> SourceRead:
             _hold_keys(reading, engine)
         if reading.extra != "drop" and not (in_order and _is_all_known(reading, engine, tally)):
             _hold_extra(reading)
-    return reading.seen(scan, records, rejected)
+    return reading.seen(scan, jumps, records, rejected)
 
 
 def _saved_at_once(reading: Reading, engine: Engine, look: Look) -> bool:
@@ -74,9 +80,10 @@ def _has_fractions(reading: Reading, engine: Engine) -> bool:
     return bool(engine.rows(f"select 1 from {_relation(reading, types)} where {wrong} limit 1"))
 
 
-def _write_texts(reading: Reading) -> int:
+def _write_texts(reading: Reading, jumps: Jumps) -> int:
     """Write all lines that are not blank, and say how many there are."""
-    with Texts(reading.texts, [_JSON]) as texts:
+    jumps.begin()
+    with Texts(reading.texts, [_JSON], jumps) as texts:
         for line, raw in _lines(reading):
             text = raw.decode(errors="surrogateescape")
             if rule := _fault(raw) or _repeated(raw, reading.types):

@@ -31,7 +31,7 @@ def read_parquet(reading: Reading, engine: Engine) -> SourceRead:
                 raise
             raise _no_parquet(reading, stopped.error.message) from stopped
         scan = look.result()
-    return reading.seen(scan, records, rejected)
+    return reading.seen(scan, None, records, rejected)
 
 
 def _no_parquet(reading: Reading, reason: str) -> StepBroken:

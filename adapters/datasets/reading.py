@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from adapters.datasets.jumps import Jumps
 from adapters.datasets.scan import Scan
 from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
@@ -31,6 +32,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """The file for those that do not."""
     texts: str
     """A file for what lies between, where a second look is needed."""
+    jumps: str
+    """The file for the records that do not follow each other line by line."""
     types: dict[str, str]
     """Column → declared or sniffed type."""
     formats: dict[str, str] = {}
@@ -87,8 +90,8 @@ class Reading(Struct, frozen=True, kw_only=True):
             return "mend the file, or declare another type in `columns:`"
         return f"declare its type: sources.{self.name}.columns"
 
-    def seen(self, scan: Scan, records: int, rejected: int = 0) -> SourceRead:
-        """The file as the outcome names it."""
+    def seen(self, scan: Scan, jumps: Jumps | None, records: int, rejected: int = 0) -> SourceRead:
+        """The file as the outcome names it; without jumps its records are as good as lines."""
         return SourceRead(
             source=OuterDataset(
                 namespace="file", name=self.path, fingerprint=scan.fingerprint, bytes=scan.bytes
@@ -96,6 +99,8 @@ class Reading(Struct, frozen=True, kw_only=True):
             records=records,
             rejected=rejected,
             columns=tuple(self.types),
+            first=jumps.first if jumps else 1,
+            jumps=jumps.count if jumps else 0,
         )
 
 

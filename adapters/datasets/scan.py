@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from adapters.datasets.jumps import Jumps
 from adapters.datasets.packed import Unpacking
 from commands.steps.ports import StepBroken, broken
 
@@ -43,6 +44,10 @@ class Tally:
     """Mark → how often it was seen."""
     has_point: bool = False
     """Whether there is a decimal point anywhere, so that an integer could have lost a fraction."""
+    jumps: Jumps | None = None
+    """Told of the lines on which records begin, where that matters to anybody."""
+    _lines: int = 0
+    """Physical lines so far."""
     _rest: bytes = b""
     _open: bool = False
 
@@ -71,17 +76,47 @@ class Tally:
     def _count(self, whole: bytes) -> None:
         for mark in self.marks:
             self.marked[mark] = self.marked.get(mark, 0) + whole.count(mark)
-        if self.quoted and (self._open or b'"' in whole):
-            self._count_quoted(whole.split(b"\n")[:-1])
-            return
-        lines = whole.count(b"\n")
-        if not self.blank_counts and _has_blank(whole):
+        before, was_open = self.records, self._open
+        if self.quoted and (was_open or b'"' in whole):
             split = whole.split(b"\n")[:-1]
-            lines -= split.count(b"") + split.count(b"\r")
-        self.records += lines
-        if self.delimiter:
-            self.plain += lines
-            self.delimiters += whole.count(self.delimiter)
+            lines = len(split)
+            self._count_quoted(split)
+        else:
+            lines = whole.count(b"\n")
+            blank = 0
+            if not self.blank_counts and _has_blank(whole):
+                split = whole.split(b"\n")[:-1]
+                blank = split.count(b"") + split.count(b"\r")
+            self.records += lines - blank
+            if self.delimiter:
+                self.plain += lines - blank
+                self.delimiters += whole.count(self.delimiter)
+        if self.jumps is None:
+            return
+        if was_open or self.records - before < lines or (self.quoted and _has_lone_return(whole)):
+            lines = self._tell(self.jumps, whole.split(b"\n")[:-1], before, is_open=was_open)
+        else:
+            self.jumps.stretch(before, self._lines + 1)
+        self._lines += lines
+
+    def _tell(self, jumps: Jumps, lines: list[bytes], record: int, *, is_open: bool) -> int:
+        """Tell where records begin among lines that are not one record each; returns how many
+        lines these are. A carriage return alone is a line break, too."""
+        line, is_told, blanks = self._lines + 1, False, (b"", b"\r")
+        for text in lines:
+            if not is_open and text in blanks and not self.blank_counts:
+                line, is_told = line + 1, False
+                continue
+            if not is_open and not is_told:
+                jumps.stretch(record, line)
+            returns = text.count(b"\r") - text.endswith(b"\r") if self.quoted else 0
+            is_told = not is_open and not returns
+            if self.quoted and text.count(b'"') & 1:
+                is_open = not is_open
+            if not is_open:
+                record += 1
+            line += 1 + returns
+        return line - self._lines - 1
 
     def _count_quoted(self, lines: list[bytes]) -> None:
         is_open, delimiter, blanks = self._open, self.delimiter, (b"", b"\r")
@@ -103,6 +138,10 @@ def _has_blank(whole: bytes) -> bool:
     if whole[:1] in (b"\n", b"\r") or b"\n\n" in whole:
         return True
     return b"\r" in whole and b"\n\r\n" in whole
+
+
+def _has_lone_return(whole: bytes) -> bool:
+    return b"\r" in whole and whole.count(b"\r") != whole.count(b"\r\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

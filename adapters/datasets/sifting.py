@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 
+from adapters.datasets.jumps import Jumps
 from adapters.datasets.reading import Reading, bad_row
 from adapters.disk import io_translated
 from commands.steps.ports import Engine, StepBroken, broken
@@ -32,8 +33,10 @@ _MISFITS = "misfits"
 class Texts:
     """The file between: add records in order; leaving the block closes it."""
 
-    def __init__(self, path: str, columns: Sequence[str]) -> None:
+    def __init__(self, path: str, columns: Sequence[str], jumps: Jumps | None = None) -> None:
         self._path = path
+        self._jumps = jumps
+        self._ahead = 0
         self._width = len(columns)
         names = [*columns, LINE, RULE, REASON, TEXT]
         types = [pa.int64() if name == LINE else pa.string() for name in names]
@@ -75,6 +78,10 @@ class Texts:
         fields: Sequence[str | None],
         fault: tuple[str | None, str | None, str | None],
     ) -> None:
+        if line - self.count != self._ahead:
+            self._ahead = line - self.count
+            if self._jumps is not None:
+                self._jumps.stretch(self.count, line)
         self._records.append(fields)
         self._lines.append(line)
         self._faults.append(fault)

@@ -15,10 +15,12 @@ from msgspec.structs import replace
 from commands.steps.checks import checked
 from commands.steps.job import Job, Made, account
 from commands.steps.layers import BY, ROW, Layers, changed
+from commands.steps.lines import PLACE, Lines, lines_of
 from commands.steps.ports import Engine, broken
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
 from commands.steps.sql import careful_cast, listed, literal, named_type, quoted, sql_type
 from domain.data.quality import Effect, RuleCount
+from domain.data.rowmap import RowMap
 from domain.pipeline.rules import (
     Cast,
     CleanRule,
@@ -41,10 +43,10 @@ from domain.run.ledger import status_of
 def clean(job: Job, step: Clean) -> Made:
     """Write what the rules leave of the input, and count what each of them did."""
     source, artifacts = job.only_input(), job.bench.artifacts
-    scratch, rejects = artifacts.scratch(), artifacts.scratch()
-    with job.bench.engines.open(
-        {source.name: source.path}, (scratch, rejects, *job.rule_files)
-    ) as engine:
+    scratch, rejects, gaps = (artifacts.scratch() for _ in range(3))
+    lines = lines_of(job) if any(map(_sets_apart, step.rules)) else None
+    files = (scratch, rejects, gaps, *job.rule_files, *(lines.files if lines else ()))
+    with job.bench.engines.open({source.name: source.path}, files) as engine:
         schema = engine.columns(f"from {quoted(source.name)}")
         scan = f"from read_parquet({literal(source.path)}, file_row_number = true)"
         layers = Layers(dict(schema), scan, f"select *, 0 as {BY} {scan}")
@@ -60,22 +62,20 @@ def clean(job: Job, step: Clean) -> Made:
             engine.save(final, scratch, job.values(engine, final))
             removed = sum(one.rows for one in counts if one.effect == "removed")
             rejected = sum(one.rows for one in counts if one.effect == "quarantined")
-            counted = StepOutcome(
-                rows_in=source.version.rows,
-                rows_filtered=removed,
-                counts=counts,
-            )
-            if rejected:
-                _set_apart(job, engine, layers, step, rejects)
+            counted = StepOutcome(rows_in=source.version.rows, rows_filtered=removed, counts=counts)
+            if rejected and lines:
+                _set_apart(job, engine, layers, step, (lines, rejects))
             quarantine = settled(job, step.limits, rejects, rejected, counted)
             set_apart = quarantine.rows if quarantine else 0
             counted = replace(counted, quarantine=quarantine, rows_quarantined=set_apart)
             relation = f"read_parquet({literal(scratch)})"
             checks, warnings = checked(job, engine, relation, step.checks, counted)
+            if removed + rejected and source.origin:
+                counted = replace(counted, row_map=_left_out(job, engine, layers, gaps))
             written = artifacts.admit(scratch)
         finally:
-            artifacts.discard(scratch)
-            artifacts.discard(rejects)
+            for one in (scratch, rejects, gaps):
+                artifacts.discard(one)
     inputs = (account(source, reached=written.rows, filtered=removed, quarantined=set_apart),)
     outcome = replace(
         counted,
@@ -196,14 +196,27 @@ def _counts(
 
 
 def _effect(rule: CleanRule) -> Effect:
-    if isinstance(rule, Cast) and rule.on_error == "quarantine":
+    if _sets_apart(rule):
         return "quarantined"
     return "removed" if isinstance(rule, DropNulls | Deduplicate | KeepRows) else "changed"
 
 
-def _set_apart(job: Job, engine: Engine, layers: Layers, step: Clean, target: str) -> None:
+def _left_out(job: Job, engine: Engine, layers: Layers, scratch: str) -> RowMap | None:
+    query = f"select {ROW} as number from ({layers.counting}) where {BY} <> 0"
+    engine.save(query, scratch, job.values(engine, query))
+    return job.gaps(scratch)
+
+
+def _sets_apart(rule: CleanRule) -> bool:
+    return isinstance(rule, Cast) and rule.on_error == "quarantine"
+
+
+def _set_apart(
+    job: Job, engine: Engine, layers: Layers, step: Clean, given: tuple[Lines, str]
+) -> None:
     """Write the rows that a rule sends to quarantine as they came in, not as rules left them."""
     source, row = job.only_input(), ROW
+    lines, target = given
     names = {number: rule.name or describe(rule) for number, rule in enumerate(step.rules, start=1)}
     rules = " ".join(f"when {number} then {literal(names[number])}" for number in layers.reasons)
     reason = f"coalesce({', '.join(layers.reasons.values())})"
@@ -216,12 +229,13 @@ def _set_apart(job: Job, engine: Engine, layers: Layers, step: Clean, target: st
     engine.rows(query, job.values(engine, f"from ({layers.counting})"))
     scan = f"read_parquet({literal(source.path)}, file_row_number = true)"
     apart = Apart(
-        relation=f"{scan} join set_apart using ({row})",
+        relation=f"{scan} join set_apart using ({row}) "
+        f"join ({lines.of('set_apart')}) using ({row})",
         columns=list(engine.columns(f"from {quoted(source.name)}")),
         rule=RULE,
         reason=REASON,
-        source=literal(source.version.dataset),
-        line=f"{row} + 1",
+        source=literal(lines.source),
+        line=PLACE,
     )
     set_apart(engine, apart, target)
 

@@ -14,11 +14,11 @@ from msgspec.structs import replace
 
 from commands.steps.job import Job, JobInput
 from commands.steps.part import path_of
-from commands.steps.ports import Kept, StepBroken, StepWork, Workbench
-from commands.steps.reuse import unsteady
-from domain.data.dataset import DatasetVersion
+from commands.steps.ports import Kept, StepBroken, StepInput, StepWork, Workbench
+from commands.steps.reuse import kept_for, unsteady
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Ingest, Step, Store, inputs_of, kind_of, lookups_of, needs_of
+from domain.run.origin import origin_after
 
 NOT_DONE = "no run has done this on this content, or its data is gone"
 """Why a step is worked on of whose work no outcome is kept."""
@@ -54,7 +54,7 @@ class Prospect(Struct, frozen=True, kw_only=True):
 
 def foresee(prospect: Prospect, bench: Workbench) -> list[Foreseen]:
     """The verdict on each step, in order. Nothing is written anywhere."""
-    known: dict[str, DatasetVersion] = {}
+    known: dict[str, StepInput] = {}
     told = []
     for id_ in prospect.order:
         step = prospect.spec.step(id_)
@@ -62,20 +62,20 @@ def foresee(prospect: Prospect, bench: Workbench) -> list[Foreseen]:
         seen, kept = _look(_job(prospect, step, known, bench), prospect, unknown)
         told.append(seen)
         if kept is not None and kept.outcome.output is not None:
-            known[id_] = kept.outcome.output
+            main = known.get(next(iter(inputs_of(step).values()), ""))
+            origin = origin_after(kind_of(step), main.origin if main else None, kept.outcome)
+            known[id_] = StepInput(step=id_, version=kept.outcome.output, origin=origin)
     return told
 
 
-def _job(
-    prospect: Prospect, step: Step, known: Mapping[str, DatasetVersion], bench: Workbench
-) -> Job:
+def _job(prospect: Prospect, step: Step, known: Mapping[str, StepInput], bench: Workbench) -> Job:
     inputs = tuple(
-        JobInput(name=name, version=known[source], path="")
+        JobInput(name=name, version=known[source].version, path="", origin=known[source].origin)
         for name, source in inputs_of(step).items()
         if source in known
     )
     lookups = tuple(
-        JobInput(name=name, version=known[name], path="")
+        JobInput(name=name, version=known[name].version, path="")
         for name in lookups_of(step)
         if name in known
     )
@@ -134,9 +134,9 @@ def _known(job: Job, verdict: _Tell) -> tuple[Foreseen, Kept | None]:
             source = job.bench.sources.known(path)
             if source is None:
                 return verdict("run", f"{path} was not read before as it is now"), None
-            kept = job.bench.artifacts.find(job.key(source))
+            kept = kept_for(job, source)
         case _:
-            kept = job.bench.artifacts.find(job.key())
+            kept = kept_for(job)
     if kept is None:
         return verdict("run", NOT_DONE), None
     return verdict("reuse", run=kept.run), kept

@@ -3,11 +3,13 @@
 from msgspec.structs import replace
 
 from commands.steps.checks import checked
-from commands.steps.job import Job, Made
-from commands.steps.ports import SourceRead, Written, broken
+from commands.steps.job import Job, Made, replace_outcome
+from commands.steps.lines import gaps_of
+from commands.steps.ports import SourceFiles, SourceRead, Written, broken
 from commands.steps.quarantine import settled
 from commands.steps.sql import literal
 from domain.data.quality import CheckResult
+from domain.data.rowmap import RowMap
 from domain.pipeline.steps import Ingest
 from domain.run.events import StepOutcome
 from domain.run.ledger import InputLedger, status_of
@@ -16,10 +18,11 @@ from domain.run.ledger import InputLedger, status_of
 def ingest(job: Job, step: Ingest) -> Made:
     """Read the whole source; what does not fit its declaration goes to quarantine."""
     source, artifacts = job.spec.sources[step.source], job.bench.artifacts
-    scratch, rejects = artifacts.scratch(), artifacts.scratch()
+    scratch, rejects, jumps = (artifacts.scratch() for _ in range(3))
+    files = SourceFiles(rows=scratch, rejects=rejects, jumps=jumps)
     try:
         path = job.filled(source.path)
-        read = job.bench.sources.read(step.source, source, path, scratch, rejects)
+        read = job.bench.sources.read(step.source, source, path, files)
         if read.records == 0 and not step.allow_empty:
             raise broken(
                 "empty_source",
@@ -27,10 +30,16 @@ def ingest(job: Job, step: Ingest) -> Made:
                 where=read.source.name,
                 hint="set `allow_empty: true` on the step if that can be",
             )
-        return ingested(job, step, read, (scratch, rejects))
+        row_map = RowMap(first=read.first)
+        if read.jumps:
+            row_map = replace(row_map, jumps=job.output(artifacts.admit(jumps), "jumps"))
+        if read.rejected:
+            row_map = replace(row_map, gaps=gaps_of(job, read.source.name, row_map, rejects))
+        made = ingested(job, step, read, (scratch, rejects))
+        return replace_outcome(made, replace(made.outcome, row_map=row_map))
     finally:
-        artifacts.discard(scratch)
-        artifacts.discard(rejects)
+        for one in (scratch, rejects, jumps):
+            artifacts.discard(one)
 
 
 def ingested(job: Job, step: Ingest, read: SourceRead, files: tuple[str, str]) -> Made:

@@ -18,6 +18,7 @@ from commands.steps.ports import (
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.promise import Strictness
+from domain.data.rowmap import Origin, RowMap
 from domain.errors import Defect
 from domain.pipeline.params import fill
 from domain.pipeline.spec import PipelineSpec
@@ -35,6 +36,8 @@ class JobInput:
     name: str
     version: DatasetVersion
     path: str
+    origin: Origin | None = None
+    """The file that its rows come from one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,11 @@ class Made:
 
     outcome: StepOutcome
     edges: tuple[ColumnEdge, ...] = ()
+
+
+def replace_outcome(made: Made, outcome: StepOutcome) -> Made:
+    """The same with another outcome."""
+    return Made(outcome=outcome, edges=made.edges)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +163,13 @@ class Job:
             bytes=written.bytes,
         )
 
+    def gaps(self, scratch: str) -> RowMap | None:
+        """The row map of an output that lacks the rows of the input whose numbers are written to
+        this file; None where the input's rows come from no file."""
+        if self.only_input().origin is None:
+            return None
+        return RowMap(gaps=self.output(self.bench.artifacts.admit(scratch), "gaps"))
+
     def edges(self, schemas: Mapping[str, Mapping[str, str]]) -> tuple[ColumnEdge, ...]:
         """Column edges of the step, given its inputs' columns."""
         return self.bench.tracer.trace(self.step, schemas, self.query)
@@ -207,13 +222,14 @@ def lookups_for(work: StepWork, step: Step, bench: Workbench) -> tuple[JobInput,
 
 
 def _found(work: StepWork, wanted: Mapping[str, str], bench: Workbench) -> tuple[JobInput, ...]:
-    versions = {one.step: one.version for one in work.inputs}
+    given = {one.step: one for one in work.inputs}
     found = []
     for name, source in wanted.items():
-        if source not in versions:
+        if source not in given:
             raise Defect(f"step {work.step} was claimed without its input {source}")
-        version = versions[source]
-        found.append(JobInput(name=name, version=version, path=bench.artifacts.lend(version)))
+        one = given[source]
+        path = bench.artifacts.lend(one.version)
+        found.append(JobInput(name=name, version=one.version, path=path, origin=one.origin))
     return tuple(found)
 
 

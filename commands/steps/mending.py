@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from commands.steps.job import Job
+from commands.steps.layers import ROW
+from commands.steps.lines import PLACE, Lines
 from commands.steps.ports import Engine, Mended, broken
 from commands.steps.quarantine import (
     LINE,
@@ -234,10 +236,11 @@ def _is_there(source: Source, name: str) -> str:
     return f"{quoted(name)} is not null"
 
 
-def patch(engine: Engine, path: str, mended: Mending, target: str) -> None:
-    """Write the rows of the file `path`, in their order, with the mended ones in their places.
-    Raises `StepBroken` where a mended value is none of its column."""
+def patch(engine: Engine, files: tuple[str, str], mended: Mending, lines: Lines) -> None:
+    """Write the rows of the first file, in their order, to the second one, with the mended ones in
+    their places. Raises `StepBroken` where a mended value is none of its column."""
     assert mended.read is not None  # noqa: S101  # who patches has mended rows
+    path, target = files
     columns = engine.columns(f"from read_parquet({literal(path)})")
     new = f"read_parquet({literal(mended.file)})"
     cast = {name: careful_cast(name, "VARCHAR", type_) for name, type_ in columns.items()}
@@ -251,7 +254,8 @@ def patch(engine: Engine, path: str, mended: Mending, target: str) -> None:
     )
     engine.save(
         f"select {shown} from read_parquet({literal(path)}, file_row_number = true) o "
-        f"left join {new} n on n.{LINE} = o.file_row_number + 1 "
+        f"left join ({lines.rows(f'(select {LINE} as {PLACE} from {new})')}) p using ({ROW}) "
+        f"left join {new} n on n.{LINE} = p.{PLACE} "
         f"left join (select {LINE}, {typed} from {new}) t on t.{LINE} = n.{LINE} "
         f"order by o.file_row_number",
         target,

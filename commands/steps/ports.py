@@ -17,6 +17,7 @@ from commands.steps.tally import Accountant
 from domain.data.contract import Contract
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
+from domain.data.rowmap import Origin
 from domain.errors import Failure
 from domain.pipeline.events import Definition
 from domain.pipeline.sinks import Sink
@@ -26,11 +27,13 @@ from domain.run.commands import StepResult
 from domain.run.events import ParamValue, Redo, StepError, StepOutcome
 
 
-class StepInput(Struct, frozen=True, kw_only=True):
+class StepInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One input of a step: the output of a step before it."""
 
     step: str
     version: DatasetVersion
+    origin: Origin | None = None
+    """The file that its rows come from one by one."""
 
 
 class StepWork(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -227,6 +230,10 @@ class SourceRead(Struct, frozen=True, kw_only=True):
     rejected: int = 0
     """How many of them were set apart."""
     columns: tuple[str, ...]
+    first: int = 1
+    """The line, from 1, on which the first record begins."""
+    jumps: int = 0
+    """How many records do not begin on the line behind the record before, whatever that holds."""
 
 
 class Mended(Struct, frozen=True, kw_only=True):
@@ -236,6 +243,18 @@ class Mended(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     has_nulls: bool
     """Whether an empty text is told from no value, which CSV cannot do."""
+
+
+class SourceFiles(Struct, frozen=True, kw_only=True):
+    """Where what is read of a source is written to, as Parquet files."""
+
+    rows: str
+    """The records that fit what was declared of them."""
+    rejects: str
+    """The others as `commands.steps.quarantine` has them, with file and physical line; not made
+    where there are none."""
+    jumps: str
+    """The jumps of `domain.data.rowmap`; not made where there are none."""
 
 
 class Sources(Protocol):
@@ -251,14 +270,10 @@ class Sources(Protocol):
         records: it is the file that was read before, or one of the same size, hashed anew."""
         ...
 
-    def read(self, name: str, source: Source, path: str, target: str, rejects: str) -> SourceRead:
-        """Read all of a source at `path` into the file `target`.
-
-        Records that do not fit what was declared of them are written to the file `rejects` as
-        `commands.steps.quarantine` has them, with file and physical line; where there is none, the
-        file is not made. Raises `StepBroken` where the source as a whole is not as it should be,
-        or its types were not declared and a record does not fit them.
-        """
+    def read(self, name: str, source: Source, path: str, files: SourceFiles) -> SourceRead:
+        """Read all of a source at `path` into these files. Raises `StepBroken` where the source as
+        a whole is not as it should be, or its types were not declared and a record does not fit
+        them."""
         ...
 
 

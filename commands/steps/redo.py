@@ -12,13 +12,15 @@ from msgspec.structs import replace
 
 from commands.steps.clean import clean
 from commands.steps.ingest import ingested
-from commands.steps.job import Job, JobInput, Made
+from commands.steps.job import Job, JobInput, Made, replace_outcome
+from commands.steps.lines import known_lines, lines_of
 from commands.steps.mending import Mending, mending, patch, sort_out
 from commands.steps.ports import SourceRead, broken
 from commands.steps.quarantine import LINE, REASON
 from commands.steps.sql import literal
 from commands.steps.validate import validate
 from domain.data.dataset import DatasetVersion
+from domain.data.rowmap import RowMap
 from domain.errors import Defect
 from domain.pipeline.steps import Clean, Ingest, Validate
 from domain.run.events import Redo, StepOutcome
@@ -55,16 +57,11 @@ def origins(redo: Redo, outcome: StepOutcome) -> tuple[str, ...]:
     return ("redo", *(one.fingerprint if one else "" for one in found))
 
 
-def replace_outcome(made: Made, outcome: StepOutcome) -> Made:
-    """The same with another outcome."""
-    return Made(outcome=outcome, edges=made.edges)
-
-
 def _ingest(job: Job, step: Ingest, redo: Redo, mended: Mending) -> Made:
     source, artifacts = job.spec.sources[step.source], job.bench.artifacts
     if redo.output is None or redo.source is None or redo.rows_in is None:
         raise Defect(f"run {redo.run} does not say what step {step.id} made of the other rows")
-    scratch, rejects = artifacts.scratch(), artifacts.scratch()
+    scratch, rejects, jumps = (artifacts.scratch() for _ in range(3))
     try:
         good = artifacts.path_of(redo.output)
         with job.bench.engines.open({}, (good, *mended.files, scratch, rejects)) as engine:
@@ -75,22 +72,45 @@ def _ingest(job: Job, step: Ingest, redo: Redo, mended: Mending) -> Made:
             rejected=rejected,
             columns=tuple(source.types),
         )
-        return ingested(job, step, read, (scratch, rejects))
+        row_map = _row_map(job, redo, rejects, jumps)
+        made = ingested(job, step, read, (scratch, rejects))
+        return replace_outcome(made, replace(made.outcome, row_map=row_map))
     finally:
-        artifacts.discard(scratch)
-        artifacts.discard(rejects)
+        for one in (scratch, rejects, jumps):
+            artifacts.discard(one)
+
+
+def _row_map(job: Job, redo: Redo, rejects: str, scratch: str) -> RowMap | None:
+    """Where the rows stand: those that were good as before, and behind them those put back."""
+    if redo.row_map is None or redo.output is None or redo.source is None:
+        return None
+    lines = known_lines(job, redo.source.name, (redo.row_map,))
+    before = job.bench.artifacts.path_of(redo.quarantine)
+    good = redo.output.rows
+    with job.bench.engines.share() as engine:
+        engine.rows(
+            f"create temp table stretches as {lines.stretches(good)} "
+            f"union all select {good} + row_number() over (order by {LINE}) - 1, {LINE} "
+            f"from read_parquet({literal(before)}) "
+            f"where {LINE} not in (select {LINE} from read_parquet({literal(rejects)}))"
+        )
+        first = engine.rows("select line from stretches where number = 0")
+        engine.save("from stretches where number > 0 order by number", scratch)
+    written = job.output(job.bench.artifacts.admit(scratch), "jumps")
+    return RowMap(first=int(str(first[0][0])) if first else 1, jumps=written)
 
 
 def _again(job: Job, redo: Redo, mended: Mending, make: Callable[[Job], Made]) -> Made:
     """The step's own work on its patched input."""
     given, artifacts = job.only_input(), job.bench.artifacts
-    base = redo.patched or given.version
+    base, lines = redo.patched or given.version, lines_of(job)
     if mended.read is not None:
         scratch = artifacts.scratch()
         try:
             path = artifacts.path_of(base)
-            with job.bench.engines.open({}, (path, *mended.files, scratch)) as engine:
-                patch(engine, path, mended, scratch)
+            files = (path, *mended.files, scratch, *lines.files)
+            with job.bench.engines.open({}, files) as engine:
+                patch(engine, (path, scratch), mended, lines)
             written = artifacts.admit(scratch)
         finally:
             artifacts.discard(scratch)
@@ -100,7 +120,9 @@ def _again(job: Job, redo: Redo, mended: Mending, make: Callable[[Job], Made]) -
             rows=written.rows,
             bytes=written.bytes,
         )
-    patched = JobInput(name=given.name, version=base, path=artifacts.path_of(base))
+    patched = JobInput(
+        name=given.name, version=base, path=artifacts.path_of(base), origin=given.origin
+    )
     made = make(_with_input(job, patched))
     inputs = tuple(
         replace(one, fingerprint=given.version.fingerprint) for one in made.outcome.inputs

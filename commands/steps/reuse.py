@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from commands.steps.job import Job
+from commands.steps.ports import Kept
 from commands.steps.validate import contract_of
+from domain.data.dataset import OuterDataset
 from domain.data.term import Query
 from domain.pipeline.spec import plain
-from domain.pipeline.steps import Validate
+from domain.pipeline.steps import Clean, Validate
 from domain.run.commands import Reused, Succeeded
 
 _EXPRESSIONS = frozenset(("keep_rows", "where", "sql"))
@@ -23,10 +25,25 @@ _OUTSIDE = frozenset(("freshness",))
 """Rules that ask something that is no content: the clock, say."""
 
 
-def done_before(job: Job, key: str) -> Succeeded | Reused | None:
-    """The outcome kept under `key`, where it may stand for this step: as the step's own success
+def kept_for(job: Job, source: OuterDataset | None = None) -> Kept | None:
+    """The outcome that is kept for the step's work on its inputs and its source."""
+    kept = job.bench.artifacts.find(job.key(source))
+    if kept is None and (origin := origin_words(job)):
+        kept = job.bench.artifacts.find(job.key(source, origin))
+    return kept
+
+
+def origin_words(job: Job) -> tuple[str, ...]:
+    """What besides its content a step's quarantine comes from: the file, and where in it the
+    rows of the step's input stand."""
+    origin = job.inputs[0].origin if isinstance(job.step, Validate | Clean) else None
+    return ("origin", msgspec.json.encode(origin).decode()) if origin else ()
+
+
+def done_before(job: Job, source: OuterDataset | None = None) -> Succeeded | Reused | None:
+    """The outcome that is kept for it, where it may stand for this step: as the step's own success
     where this very run kept it before its worker was lost, else as another run's."""
-    kept = job.bench.artifacts.find(key)
+    kept = kept_for(job, source)
     if kept is None:
         return None
     if job.is_own(kept):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from commands.steps.job import Job
+from commands.steps.lines import PLACE, lines_of
 from commands.steps.ports import Engine
 from commands.steps.quality import Values
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
@@ -29,26 +30,30 @@ def sift(
     job: Job,
     relation: Relation,
     terms: Sequence[RowTerm],
-    targets: tuple[str, str],
+    targets: tuple[str, str, str],
 ) -> StepOutcome:
-    """Write the rows that keep `terms` to the first target and the others to the second; returns
-    what was counted. Raises `StepBroken` where more are set apart than the step may."""
-    source, limits = job.only_input(), None
+    """Write the rows that keep `terms` to the first target, the others to the second and their
+    numbers to the third; returns what was counted. Raises `StepBroken` where more are set apart
+    than the step may."""
+    source, limits, lines = job.only_input(), None, lines_of(job)
     if isinstance(job.step, Validate):
         limits = job.step.limits
-    with job.bench.engines.open({source.name: source.path}, targets) as engine:
+    files = (*targets, *lines.files)
+    with job.bench.engines.open({source.name: source.path}, files) as engine:
         ordered = sorted(terms, key=lambda term: isinstance(term, Unique))
         counts = _mark(engine, relation, ordered)
         _save_kept(engine, relation, ordered, targets[0])
+        places = f"({lines.of(_APART)}) using ({ROW})"
         apart = Apart(
-            relation=f"{relation.source} join {_APART} using ({ROW})",
+            relation=f"{relation.source} join {_APART} using ({ROW}) join {places}",
             columns=[*relation.columns],
             rule=RULE,
             reason=REASON,
-            source=literal(source.version.dataset),
-            line=f"{ROW} + 1",
+            source=literal(lines.source),
+            line=PLACE,
         )
         set_apart(engine, apart, targets[1])
+        engine.save(f"select {ROW} as number from {_APART} order by {ROW}", targets[2])
     counted = StepOutcome(rows_in=source.version.rows, counts=counts)
     rejected = sum(one.rows for one in counts)
     quarantine = settled(job, limits, targets[1], rejected, counted)

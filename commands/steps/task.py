@@ -10,7 +10,7 @@ from commands.steps.ingest import ingest
 from commands.steps.job import Job, Made, inputs_for, lookups_for
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
 from commands.steps.redo import origins, redone
-from commands.steps.reuse import done_before
+from commands.steps.reuse import done_before, origin_words, unsteady
 from commands.steps.store import place_of, store
 from commands.steps.transform import transform
 from commands.steps.validate import validate
@@ -45,7 +45,10 @@ def carry_out(
             return done
         made = _balanced(redone(job, work.redo) if work.redo else _make(job))
         inputs = (*made.outcome.inputs, *job.looked_at())
-        outcome = replace(made.outcome, inputs=inputs, seconds=bench.stopwatch() - started)
+        # Which rows such a step left out cannot be asked again.
+        row_map = None if unsteady(job) else made.outcome.row_map
+        seconds = bench.stopwatch() - started
+        outcome = replace(made.outcome, inputs=inputs, row_map=row_map, seconds=seconds)
         return _kept(job, replace(outcome, key=_key(job, made)), made)
     except StepBroken as stopped:
         counted = stopped.outcome
@@ -80,9 +83,9 @@ def _done_before(job: Job) -> Succeeded | Reused | None:
             return None
         case Ingest(source=name):
             source = job.bench.sources.known(job.filled(job.spec.sources[name].path))
-            return done_before(job, job.key(source)) if source is not None else None
+            return done_before(job, source) if source is not None else None
         case _:
-            return done_before(job, job.key())
+            return done_before(job)
 
 
 def _key(job: Job, made: Made) -> str:
@@ -91,7 +94,7 @@ def _key(job: Job, made: Made) -> str:
         return job.key(made.outcome.source, origins(redo, made.outcome))
     if destination is not None:
         return job.key(place_of(destination))
-    return job.key(made.outcome.source)
+    return job.key(made.outcome.source, origin_words(job) if made.outcome.quarantine else ())
 
 
 def _kept(job: Job, outcome: StepOutcome, made: Made) -> Succeeded:

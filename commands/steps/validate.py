@@ -69,10 +69,10 @@ def _untouched(
 def _sifted(job: Job, contract: Contract, relation: Relation, verdicts: Sequence[Verdict]) -> Made:
     """Rows that break a row term are set apart, and what is left is held against all terms."""
     source, artifacts = job.only_input(), job.bench.artifacts
-    scratch, rejects = artifacts.scratch(), artifacts.scratch()
+    scratch, rejects, gaps = (artifacts.scratch() for _ in range(3))
     rows = [one for one in verdicts if is_row_term(one)]
     try:
-        counted = sift(job, relation, broken_rows(verdicts), (scratch, rejects))
+        counted = sift(job, relation, broken_rows(verdicts), (scratch, rejects, gaps))
         with job.bench.engines.open(_views(source, contract, scratch), job.rule_files) as engine:
             left = _relation(scratch, relation.columns)
             after = judged(engine, contract, left)
@@ -85,10 +85,10 @@ def _sifted(job: Job, contract: Contract, relation: Relation, verdicts: Sequence
             if errors := _errors(after):
                 raise StepBroken(violated(job.step.id, contract, engine, left, errors), counted)
             checks, warnings = checked(job, engine, quoted(source.name), job.step.checks, counted)
-        written = artifacts.admit(scratch)
+        written, row_map = artifacts.admit(scratch), job.gaps(gaps)
     finally:
-        artifacts.discard(scratch)
-        artifacts.discard(rejects)
+        for one in (scratch, rejects, gaps):
+            artifacts.discard(one)
     apart = counted.rows_quarantined or 0
     inputs = (account(source, reached=written.rows, filtered=0, quarantined=apart),)
     outcome = replace(
@@ -97,6 +97,7 @@ def _sifted(job: Job, contract: Contract, relation: Relation, verdicts: Sequence
         output=job.output(written),
         rows_out=written.rows,
         rows_filtered=0,
+        row_map=row_map,
         ledger=status_of(inputs),
         checks=(*counted.checks, *checks),
         warnings=(*counted.warnings, *warnings),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.quality import CheckResult, RuleCount
+from domain.data.rowmap import RowMap
 from domain.run.ledger import InputLedger, LedgerStatus
 from domain.run.retry import RetryPolicy
 
@@ -58,6 +59,15 @@ class StepOutcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The file that the rows put back were read from."""
     patched: DatasetVersion | None = None
     """The step's input with these rows in the place of those that had been set apart."""
+    row_map: RowMap | None = None
+    """Where the output's rows stand in what was read; null where each stands where it stood in the
+    step's input, or is made of others."""
+
+    @property
+    def made(self) -> tuple[DatasetVersion, ...]:
+        """What it needs to be taken for done: rows, and where they stand."""
+        maps = self.row_map.versions if self.row_map else ()
+        return tuple(one for one in (self.output, self.quarantine, *maps) if one is not None)
 
 
 class StepError(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +93,8 @@ class Redo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: OuterDataset | None = None
     patched: DatasetVersion | None = None
     """The input of the step, where rows had been put back into it before."""
+    row_map: RowMap | None = None
+    """Where these other rows stand in the source."""
     rows: str = ""
     """File of mended rows; empty where they are tried again as they are."""
 

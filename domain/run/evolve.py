@@ -21,11 +21,13 @@ from domain.run.events import (
     RunPlanned,
     RunStarted,
     StepFailed,
+    StepOutcome,
     StepReused,
     StepScheduled,
     StepSkipped,
     StepStarted,
 )
+from domain.run.origin import origin_after
 from domain.run.plan import build
 from domain.run.state import (
     Broken,
@@ -147,7 +149,7 @@ def _stepped(
                 unfinished=run.unfinished - 1,
             )
         case _:
-            return _done(run, place, step, Done(event.outcome.output))
+            return _done(run, place, step, _made(run, place, event.outcome))
 
 
 def _scheduled(run: Running, place: int, step: StepState, event: StepScheduled) -> Running:
@@ -191,6 +193,13 @@ def _failed(run: Running, place: int, step: StepState, event: StepFailed) -> Run
         first_failed=run.first_failed or event.step,
         first_error=run.first_error or event.error,
     )
+
+
+def _made(run: Running, place: int, outcome: StepOutcome) -> Done:
+    planned = run.plan.steps[place]
+    first = run.steps[run.plan.index[planned.inputs[0]]] if planned.inputs else None
+    before = first.origin if isinstance(first, Done) else None
+    return Done(outcome.output, origin_after(planned.kind, before, outcome))
 
 
 def _done(run: Running, place: int, step: StepState, done: Done) -> Running:

@@ -47,6 +47,7 @@ def redo(run: UUID, events: Sequence[RunEvent], step: str, rows: str) -> StartRu
         rows_in=outcome.rows_in,
         source=outcome.source,
         patched=outcome.patched,
+        row_map=outcome.row_map,
         rows=rows,
     )
     return replace(start, redo=known)

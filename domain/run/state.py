@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from domain.data.dataset import DatasetVersion
+from domain.data.rowmap import Origin
 from domain.run.events import ParamValue, PlannedStep, Redo, StepError
 from domain.run.plan import Plan
 from domain.vector import Vector
@@ -38,6 +39,8 @@ class Done(Struct, frozen=True):
     """Succeeded or reused."""
 
     output: DatasetVersion | None
+    origin: Origin | None = None
+    """The file that its rows come from one by one."""
 
 
 class Broken(Struct, frozen=True):

@@ -19,7 +19,7 @@ from adapters.engines.profiling import profiles_of
 from adapters.pipelinefile.contracts import read_contract, write_contract
 from adapters.pipelinefile.texts import read_text
 from commands.steps.inspection import inspected, misfits
-from commands.steps.ports import StepBroken
+from commands.steps.ports import SourceFiles, StepBroken
 from commands.steps.sql import literal
 from commands.steps.terms import Relation
 from domain.data.contract import Contract
@@ -115,7 +115,8 @@ def _read(source: Source, path: Path, folder: str, engines: DuckEngines) -> _Tab
     rows, rejects = Path(folder, "rows.parquet"), Path(folder, "rejects.parquet")
     memory = SourceMemory(Path(folder, "memory"))
     sources = FileSources(engines, str(path.parent), (str(path.parent),), memory)
-    sources.read("data", source, path.name, str(rows), str(rejects))
+    files = SourceFiles(rows=str(rows), rejects=str(rejects), jumps=f"{rows}.jumps")
+    sources.read("data", source, path.name, files)
     kept = str(rejects) if rejects.exists() else ""
     return _Table(rows=str(rows), rejects=kept, engines=engines)
 

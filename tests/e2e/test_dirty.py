@@ -38,8 +38,8 @@ RETURNED = [
     (8, "type", "column `order_id`: '1.5' is no integer", "1.5"),
 ]
 VALID = [
-    (5, "unique(order_id)", "`order_id` is '2': unique(order_id)", "2"),
-    (6, "limit(amount >= 0)", "`amount` is '-1.0': limit(amount >= 0)", "11"),
+    (15, "unique(order_id)", "`order_id` is '2': unique(order_id)", "2"),
+    (16, "limit(amount >= 0)", "`amount` is '-1.0': limit(amount >= 0)", "11"),
 ]
 
 

@@ -20,10 +20,12 @@ from adapters.pipelinefile.contracts import read_contract
 from commands.steps.ports import StepInput, StepWork, Workbench
 from commands.steps.task import carry_out
 from domain.data.dataset import DatasetVersion
+from domain.data.rowmap import Origin
 from domain.pipeline.spec import PipelineSpec, decode_spec
-from domain.pipeline.steps import needs_of
+from domain.pipeline.steps import kind_of, needs_of
 from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import ParamValue, Redo, StepError, StepOutcome
+from domain.run.origin import origin_after
 
 RUN_TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -88,12 +90,13 @@ class Walk:
         self.fresh = False
         self.redo: Redo | None = None
         self.done: dict[str, DatasetVersion] = {}
+        self.origins: dict[str, Origin | None] = {}
         self.workbench = bench.workbench(self.files)
 
     def step(self, id_: str) -> StepResult:
         """Carry out one step with what those before it made."""
         inputs = tuple(
-            StepInput(step=source, version=self.done[source])
+            StepInput(step=source, version=self.done[source], origin=self.origins[source])
             for source in needs_of(self.spec.step(id_))
         )
         work = StepWork(
@@ -114,6 +117,9 @@ class Walk:
         result = carry_out(work, self.spec, self.files, self.workbench)
         if isinstance(result, Succeeded | Reused) and result.outcome.output is not None:
             self.done[id_] = result.outcome.output
+            step = self.spec.step(id_)
+            before = next((self.origins[one] for one in needs_of(step)), None)
+            self.origins[id_] = origin_after(kind_of(step), before, result.outcome)
         return result
 
     def outcome(self, id_: str) -> StepOutcome:

@@ -144,7 +144,7 @@ def add_up(bench: Bench, outcome: StepOutcome) -> None:
     assert by_rule == (outcome.rows_filtered or 0)
 
 
-def mended(bench: Bench, outcome: StepOutcome, wanted: set[int]) -> tuple[Redo, int]:
+def mended(bench: Bench, outcome: StepOutcome, wanted: set[int]) -> tuple[Redo, list[int]]:
     """Some of an ingest's quarantined rows, made good in a file."""
     rows = bench.rows(outcome.quarantine)
     some = [row for place, row in enumerate(rows) if place in wanted] or rows[:1]
@@ -163,9 +163,10 @@ def mended(bench: Bench, outcome: StepOutcome, wanted: set[int]) -> tuple[Redo, 
         output=outcome.output,
         rows_in=outcome.rows_in,
         source=outcome.source,
+        row_map=outcome.row_map,
         rows="mended.csv",
     )
-    return redo, len(some)
+    return redo, [int(str(row["headwater_line"])) for row in some]
 
 
 @settings(
@@ -190,21 +191,21 @@ def test_every_record_is_accounted_for(
         walk = Walk(bench, pipeline(rules), files={"rows.yaml": CONTRACT})
         raw = walk.outcome("raw")
         _hold_raw(bench, raw, written)
-        _hold_rest(bench, walk, raw)
+        lines = [line for one, line in _with_lines(written) if one.fits]
+        _hold_rest(bench, walk, raw, lines)
         if raw.quarantine is not None:
-            walk.redo, count = mended(bench, raw, some)
+            walk.redo, back = mended(bench, raw, some)
             walk.run = uuid4()
             again = walk.outcome("raw")
             assert again.rows_in == raw.rows_in
-            assert again.readmitted == count
-            assert again.rows_out == (raw.rows_out or 0) + count
+            assert again.readmitted == len(back)
+            assert again.rows_out == (raw.rows_out or 0) + len(back)
             add_up(bench, again)
-            _hold_rest(bench, walk, again)
+            _hold_rest(bench, walk, again, [*lines, *back])
         bench.engines.close()
 
 
 def _hold_raw(bench: Bench, raw: StepOutcome, written: list[Written]) -> None:
-    lines = lines_of(written)
     assert raw.rows_in == len(written)
     add_up(bench, raw)
     stored = [tuple(row.values()) for row in bench.rows(raw.output)]
@@ -213,13 +214,18 @@ def _hold_raw(bench: Bench, raw: StepOutcome, written: list[Written]) -> None:
         for one in written
         if one.fits
     ]
-    apart = [line for one, line in zip(written, lines, strict=True) if not one.fits]
+    apart = [line for one, line in _with_lines(written) if not one.fits]
     found = bench.rows(raw.quarantine) if raw.quarantine else []
     assert [row["headwater_line"] for row in found] == apart
 
 
-def _hold_rest(bench: Bench, walk: Walk, raw: StepOutcome) -> None:
-    """What follows an ingest adds up, too, and no row is made or lost on the way."""
+def _with_lines(written: list[Written]) -> list[tuple[Written, int]]:
+    return list(zip(written, lines_of(written), strict=True))
+
+
+def _hold_rest(bench: Bench, walk: Walk, raw: StepOutcome, lines: list[int]) -> None:
+    """What follows an ingest adds up, too, and no row is made or lost on the way; `lines` are those
+    of the ingest's rows in the file."""
     rows = bench.rows(raw.output)
     valid = walk.outcome("valid")
     add_up(bench, valid)
@@ -228,9 +234,14 @@ def _hold_rest(bench: Bench, walk: Walk, raw: StepOutcome) -> None:
     apart = bench.rows(valid.quarantine) if valid.quarantine else []
     places = {row["headwater_line"] for row in apart}
     assert len(places) == len(apart)
-    assert kept == [row for place, row in enumerate(rows, 1) if place not in places]
+    assert places <= {*lines}
+    assert kept == [row for line, row in zip(lines, rows, strict=True) if line not in places]
     tidy = walk.outcome("tidy")
     add_up(bench, tidy)
+    known = {line: str(row["name"]) for line, row in zip(lines, rows, strict=True)}
+    for row in bench.rows(tidy.quarantine) if tidy.quarantine else []:
+        assert str(row["name"]) == known[int(str(row["headwater_line"]))]
+        assert row["headwater_line"] not in places
     left = Counter(row["id"] for row in bench.rows(tidy.output))
     assert left <= Counter(row["id"] for row in kept)
     out = walk.outcome("out")

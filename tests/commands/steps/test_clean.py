@@ -207,7 +207,7 @@ def test_a_cast_may_set_rows_apart_as_they_came_in(bench: Bench) -> None:
     assert outcome.quarantine is not None
     assert outcome.quarantine.dataset == "walk.flat.quarantine"
     rows = bench.rows(outcome.quarantine)
-    assert [row["headwater_line"] for row in rows] == [1, 3, 4, 5]
+    assert [row["headwater_line"] for row in rows] == [2, 4, 5, 6]
     assert rows[1] == {
         "id": "3",
         "kind": "b",
@@ -215,8 +215,8 @@ def test_a_cast_may_set_rows_apart_as_they_came_in(bench: Bench) -> None:
         "at": "2026-01-03",
         "headwater_rule": "cast(code: integer, value: string)",
         "headwater_reason": "column `code`: 'b' is no integer",
-        "headwater_source": "walk.raw",
-        "headwater_line": 3,
+        "headwater_source": str(bench.project / "in.csv"),
+        "headwater_line": 4,
         "headwater_text": None,
     }
 
@@ -235,6 +235,6 @@ def test_more_than_the_limit_is_not_set_apart(bench: Bench, most: str | int, fit
     if isinstance(result, Failed):
         assert result.error.code == "too_many_quarantined"
         assert result.error.message.startswith("3 of 6 rows would be set apart, more than the ")
-        assert "walk.raw:1: column `kind`: 'x' is no integer" in result.error.message
+        assert "/in.csv:2: column `kind`: 'x' is no integer" in result.error.message
         assert result.outcome is not None
         assert len(bench.rows(result.outcome.quarantine)) == 3

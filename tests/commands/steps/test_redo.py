@@ -63,6 +63,7 @@ def again(walk: Walk, step: str, outcome: StepOutcome, rows: str = "") -> Walk:
         rows_in=outcome.rows_in,
         source=outcome.source,
         patched=outcome.patched,
+        row_map=outcome.row_map,
         rows=rows,
     )
     return walk
@@ -278,14 +279,14 @@ def test_a_validation_takes_mended_rows_in_their_places(bench: Bench) -> None:
     walk = validated(bench)
     first = walk.outcome("valid")
     rows = apart(bench, first)
-    assert [row["headwater_line"] for row in rows] == [2, 3]
+    assert [row["headwater_line"] for row in rows] == [3, 4]
     rows[0]["name"] = "bob"
     second = again(walk, "valid", first, mend(bench, "m.csv", rows)).outcome("valid")
     assert (second.rows_in, second.rows_out, second.rows_quarantined) == (4, 3, 1)
     assert second.readmitted == 1
     assert [row["name"] for row in bench.rows(second.output)] == ["ada", "bob", "dan"]
     rows = apart(bench, second)
-    assert [(row["headwater_line"], row["name"]) for row in rows] == [(3, "cy")]
+    assert [(row["headwater_line"], row["name"]) for row in rows] == [(4, "cy")]
     rows[0]["id"] = "3"
     third = again(walk, "valid", second, mend(bench, "m.csv", rows)).outcome("valid")
     assert (third.rows_out, third.quarantine, third.ledger) == (4, None, "balanced")
@@ -302,8 +303,8 @@ def test_a_mended_row_takes_no_good_ones_place(bench: Bench) -> None:
     rows[1]["id"] = "4"  # which the last row has
     error = again(walk, "valid", first, mend(bench, "m.csv", rows)).error("valid")
     assert error.code == "good_row_lost"
-    assert "line 4, which had not been set apart, would be now: `id` is '4'" in error.message
-    assert error.message.endswith("(rows put back: headwater_line 3)")
+    assert "line 5, which had not been set apart, would be now: `id` is '4'" in error.message
+    assert error.message.endswith("(rows put back: headwater_line 4)")
 
 
 def test_a_value_of_another_type_than_the_input_has_is_told(bench: Bench) -> None:
@@ -313,7 +314,7 @@ def test_a_value_of_another_type_than_the_input_has_is_told(bench: Bench) -> Non
     rows[1]["id"] = "four"
     error = again(walk, "valid", first, mend(bench, "m.csv", rows)).error("valid")
     assert error.code == "bad_value"
-    assert error.message == "line 3, column `id`: 'four' is no integer"
+    assert error.message == "line 4, column `id`: 'four' is no integer"
 
 
 def test_a_cleaning_applies_all_its_rules_to_mended_rows(bench: Bench) -> None:
@@ -336,7 +337,7 @@ def test_a_cleaning_applies_all_its_rules_to_mended_rows(bench: Bench) -> None:
     walk.outcome("raw")
     first = walk.outcome("tidy")
     rows = apart(bench, first)
-    assert [row["headwater_line"] for row in rows] == [2, 3, 4]
+    assert [row["headwater_line"] for row in rows] == [3, 4, 5]
     for row, year in zip(rows, ("2014", "1999", "2015"), strict=True):
         row["year"] = year
     outcome = again(walk, "tidy", first, mend(bench, "m.csv", rows)).outcome("tidy")

@@ -275,13 +275,13 @@ def test_rows_that_break_a_term_are_set_apart(bench: Bench) -> None:
     assert [
         (row["id"], row["value"], row["headwater_rule"], row["headwater_line"]) for row in apart
     ] == [
-        ("1", "0.5", "limit(value >= 1)", 1),
-        (None, "9.0", "required(id)", 4),
+        ("1", "0.5", "limit(value >= 1)", 2),
         (None, "9.0", "required(id)", 5),
+        (None, "9.0", "required(id)", 6),
     ]
     assert apart[0]["headwater_reason"] == "`value` is '0.5': limit(value >= 1)"
     assert apart[1]["headwater_reason"] == "`id` is missing: required(id)"
-    assert {row["headwater_source"] for row in apart} == {"walk.raw"}
+    assert {row["headwater_source"] for row in apart} == {str(bench.project / "in.csv")}
     (entry,) = outcome.inputs
     assert (entry.rows_in, entry.reached, entry.filtered, entry.quarantined) == (5, 2, 0, 3)
     assert (outcome.rows_in, outcome.rows_out, outcome.rows_quarantined) == (5, 2, 3)
