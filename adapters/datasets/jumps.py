@@ -49,18 +49,28 @@ class Jumps:
 
     def stretch(self, record: int, line: int) -> None:
         """This record, counted from 0, begins on this line, and those behind it on the next ones,
-        until another stretch is told."""
+        until another stretch is told; of the same record the last one counts."""
         number = record - self._head
         ahead = line - number
         if number <= 0:
             self.first = self._ahead = ahead
         elif ahead != self._ahead:
             self._ahead = ahead
+            if self._numbers and self._numbers[-1] == number:
+                self._lines[-1] = line
+                return
+            if len(self._numbers) == _batch_jumps:
+                self._flush()
             self._numbers.append(number)
             self._lines.append(line)
             self.count += 1
-            if len(self._numbers) == _batch_jumps:
-                self._flush()
+
+    def end(self, records: int) -> None:
+        """There are no more records than these: what was told of one behind them is not so."""
+        if self._numbers and self._numbers[-1] >= records:
+            self._numbers.pop()
+            self._lines.pop()
+            self.count -= 1
 
     def close(self) -> None:
         """Write what is left, if there is anything."""

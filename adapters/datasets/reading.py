@@ -92,6 +92,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     def seen(self, scan: Scan, jumps: Jumps | None, records: int, rejected: int = 0) -> SourceRead:
         """The file as the outcome names it; without jumps its records are as good as lines."""
+        if jumps is not None:
+            jumps.end(records)
         return SourceRead(
             source=OuterDataset(
                 namespace="file", name=self.path, fingerprint=scan.fingerprint, bytes=scan.bytes

@@ -6,6 +6,7 @@ against a number it had no part in. Blocks without quotes are counted at memory 
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,8 @@ line_bytes_max = 16 * 2**20
 """One line; the engine gives up far below."""
 
 _BLOCK_BYTES = 1 << 20
+
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 @dataclass(slots=True)
@@ -76,68 +79,66 @@ class Tally:
     def _count(self, whole: bytes) -> None:
         for mark in self.marks:
             self.marked[mark] = self.marked.get(mark, 0) + whole.count(mark)
-        before, was_open = self.records, self._open
-        if self.quoted and (was_open or b'"' in whole):
-            split = whole.split(b"\n")[:-1]
-            lines = len(split)
-            self._count_quoted(split)
-        else:
-            lines = whole.count(b"\n")
-            blank = 0
-            if not self.blank_counts and _has_blank(whole):
-                split = whole.split(b"\n")[:-1]
-                blank = split.count(b"") + split.count(b"\r")
-            self.records += lines - blank
-            if self.delimiter:
-                self.plain += lines - blank
-                self.delimiters += whole.count(self.delimiter)
-        if self.jumps is None:
+        if not self._open:
+            self._begin(self.records, 0)
+        if self.quoted and (self._open or b'"' in whole):
+            if self.jumps is not None and _has_lone_return(whole):
+                # Inside of quotes it is a line break as any other.
+                whole = _LONE_RETURN.sub(b"\n", whole)
+            self._count_quoted(whole.split(b"\n")[:-1])
             return
-        if was_open or self.records - before < lines or (self.quoted and _has_lone_return(whole)):
-            lines = self._tell(self.jumps, whole.split(b"\n")[:-1], before, is_open=was_open)
-        else:
-            self.jumps.stretch(before, self._lines + 1)
+        lines = records = whole.count(b"\n")
+        if not self.blank_counts and _has_blank(whole):
+            blanks = _blanks(whole.split(b"\n")[:-1])
+            records -= len(blanks)
+            for before, place in enumerate(blanks):
+                self._begin(self.records + place - before, place + 1)
         self._lines += lines
-
-    def _tell(self, jumps: Jumps, lines: list[bytes], record: int, *, is_open: bool) -> int:
-        """Tell where records begin among lines that are not one record each; returns how many
-        lines these are. A carriage return alone is a line break, too."""
-        line, is_told, blanks = self._lines + 1, False, (b"", b"\r")
-        for text in lines:
-            if not is_open and text in blanks and not self.blank_counts:
-                line, is_told = line + 1, False
-                continue
-            if not is_open and not is_told:
-                jumps.stretch(record, line)
-            returns = text.count(b"\r") - text.endswith(b"\r") if self.quoted else 0
-            is_told = not is_open and not returns
-            if self.quoted and text.count(b'"') & 1:
-                is_open = not is_open
-            if not is_open:
-                record += 1
-            line += 1 + returns
-        return line - self._lines - 1
+        self.records += records
+        if self.delimiter:
+            self.plain += records
+            self.delimiters += whole.count(self.delimiter)
 
     def _count_quoted(self, lines: list[bytes]) -> None:
         is_open, delimiter, blanks = self._open, self.delimiter, (b"", b"\r")
-        for line in lines:
+        for place, line in enumerate(lines, start=1):
             quotes = line.count(b'"')
             if quotes & 1:
                 is_open = not is_open
+                if not is_open:
+                    self._begin(self.records + 1, place)
             elif not is_open and not quotes:
                 if line in blanks and not self.blank_counts:
+                    self._begin(self.records, place)
                     continue
                 self.plain += 1
                 self.delimiters += line.count(delimiter) if delimiter else 0
             if not is_open:
                 self.records += 1
         self._open = is_open
+        self._lines += len(lines)
+
+    def _begin(self, record: int, lines: int) -> None:
+        """The next record, if there is one, is this one, behind so many lines of those at hand."""
+        if self.jumps is not None:
+            self.jumps.stretch(record, self._lines + lines + 1)
 
 
 def _has_blank(whole: bytes) -> bool:
     if whole[:1] in (b"\n", b"\r") or b"\n\n" in whole:
         return True
     return b"\r" in whole and b"\n\r\n" in whole
+
+
+def _blanks(lines: list[bytes]) -> list[int]:
+    """The places of blank lines, in order."""
+    found = []
+    for blank in (b"", b"\r"):
+        place = -1
+        for _ in range(lines.count(blank)):
+            place = lines.index(blank, place + 1)
+            found.append(place)
+    return sorted(found)
 
 
 def _has_lone_return(whole: bytes) -> bool:

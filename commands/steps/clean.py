@@ -35,7 +35,7 @@ from domain.pipeline.rules import (
     describe,
     orderings,
 )
-from domain.pipeline.steps import Clean
+from domain.pipeline.steps import Clean, sets_apart
 from domain.run.events import StepOutcome
 from domain.run.ledger import status_of
 
@@ -44,7 +44,7 @@ def clean(job: Job, step: Clean) -> Made:
     """Write what the rules leave of the input, and count what each of them did."""
     source, artifacts = job.only_input(), job.bench.artifacts
     scratch, rejects, gaps = (artifacts.scratch() for _ in range(3))
-    lines = lines_of(job) if any(map(_sets_apart, step.rules)) else None
+    lines = lines_of(job) if sets_apart(step) else None
     files = (scratch, rejects, gaps, *job.rule_files, *(lines.files if lines else ()))
     with job.bench.engines.open({source.name: source.path}, files) as engine:
         schema = engine.columns(f"from {quoted(source.name)}")
@@ -70,7 +70,7 @@ def clean(job: Job, step: Clean) -> Made:
             counted = replace(counted, quarantine=quarantine, rows_quarantined=set_apart)
             relation = f"read_parquet({literal(scratch)})"
             checks, warnings = checked(job, engine, relation, step.checks, counted)
-            if removed + rejected and source.origin:
+            if removed + rejected and job.is_followed:
                 counted = replace(counted, row_map=_left_out(job, engine, layers, gaps))
             written = artifacts.admit(scratch)
         finally:
@@ -196,7 +196,7 @@ def _counts(
 
 
 def _effect(rule: CleanRule) -> Effect:
-    if _sets_apart(rule):
+    if isinstance(rule, Cast) and rule.on_error == "quarantine":
         return "quarantined"
     return "removed" if isinstance(rule, DropNulls | Deduplicate | KeepRows) else "changed"
 
@@ -205,10 +205,6 @@ def _left_out(job: Job, engine: Engine, layers: Layers, scratch: str) -> RowMap 
     query = f"select {ROW} as number from ({layers.counting}) where {BY} <> 0"
     engine.save(query, scratch, job.values(engine, query))
     return job.gaps(scratch)
-
-
-def _sets_apart(rule: CleanRule) -> bool:
-    return isinstance(rule, Cast) and rule.on_error == "quarantine"
 
 
 def _set_apart(

@@ -22,7 +22,17 @@ from domain.data.rowmap import Origin, RowMap
 from domain.errors import Defect
 from domain.pipeline.params import fill
 from domain.pipeline.spec import PipelineSpec
-from domain.pipeline.steps import Step, Transform, inputs_of, kind_of, lookups_of, named_by_rules
+from domain.pipeline.steps import (
+    Clean,
+    Step,
+    Transform,
+    Validate,
+    inputs_of,
+    kind_of,
+    lookups_of,
+    named_by_rules,
+    sets_apart,
+)
 from domain.run.events import ParamValue, StepOutcome
 from domain.run.ledger import InputLedger
 
@@ -106,6 +116,8 @@ class Job:
             words = {name: said for name, said in words.items() if name not in ("sql", "sql_file")}
             words["query"] = self.bench.engines.outline(self.query).text
             words["ledger"] = self.strictness
+        if isinstance(self.step, Clean):
+            words["followed"] = self.is_followed
         identity = Identity(
             pipeline=self.work.pipeline,
             step=self.work.step,
@@ -123,6 +135,23 @@ class Job:
             outside=[*((outside.name, outside.fingerprint) if outside else ()), *more],
         )
         return key_of(identity)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a step that sets rows apart will ask where rows of this one's input stand."""
+        if not self.inputs or self.inputs[0].origin is None:
+            return False
+        behind: dict[str, list[Validate | Clean]] = {}
+        for one in self.spec.steps:
+            if isinstance(one, Validate | Clean):
+                behind.setdefault(one.input, []).append(one)
+        stack = [self.step.id]
+        while stack:
+            for one in behind.get(stack.pop(), ()):
+                if sets_apart(one):
+                    return True
+                stack.append(one.id)
+        return False
 
     @property
     def uses_run_time(self) -> bool:

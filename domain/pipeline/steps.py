@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from domain.data.promise import Promise, Strictness
 from domain.pipeline.limits import Limits
-from domain.pipeline.rules import CleanRules, QualityRules, named_by
+from domain.pipeline.rules import Cast, CleanRules, QualityRules, named_by
 from domain.pipeline.sinks import Sink
 from domain.pipeline.units import ByteSize, Duration
 
@@ -127,6 +127,17 @@ def inputs_of(step: Step) -> dict[str, str]:
             return step.aliases
         case Validate() | Clean() | Check() | Store():
             return {step.input: step.input}
+
+
+def sets_apart(step: Step) -> bool:
+    """Whether rows of the step's input may be set apart."""
+    match step:
+        case Validate():
+            return step.on_violation == "quarantine"
+        case Clean():
+            return any(isinstance(one, Cast) and one.on_error == "quarantine" for one in step.rules)
+        case _:
+            return False
 
 
 def named_by_rules(step: Step) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from domain.run.commands import Reused
 from domain.run.events import StepOutcome
 from tests.commands.steps.bench import Bench, Walk
 from tests.commands.steps.test_redo import again, mend
@@ -179,6 +180,60 @@ def mended(row: dict[str, Any], number: int) -> dict[str, Any]:
     """A row that fits everywhere, but is the same one."""
     (name,) = re.findall(r"r\d{4}", str(row["tag"] or row["headwater_text"]))
     return row | {"tag": name, "id": str(5000 + number), "code": "9", "note": f"n{number}"}
+
+
+def chain(bench: Bench, path: str, *, kept: str = "id > 0", mild: bool = False) -> Walk:
+    """An ingest, a cleaning that removes the first row, a validation that the last one breaks."""
+    bench.write(path, "id,code\n0,drop\n1,2\n2,long\n")
+    steps: list[dict[str, Any]] = [
+        {"id": "raw", "kind": "ingest", "source": "s"},
+        {"id": "tidy", "kind": "clean", "input": "raw", "rules": [{"keep_rows": kept}]},
+        {"id": "short", "kind": "validate", "input": "tidy", "contract": "s.yaml"},
+    ]
+    steps[-1]["on_violation"] = "warn" if mild else "quarantine"
+    columns = {"id": "integer", "code": "string"}
+    source = {"kind": "csv", "path": path, "columns": columns}
+    spec = {"limits": {"max_quarantined": 9}, "sources": {"s": source}, "steps": steps}
+    return Walk(bench, spec, files={"s.yaml": SHORT})
+
+
+def test_the_same_rows_of_another_file_tell_that_file(bench: Bench) -> None:
+    first = chain(bench, "one.csv")
+    assert place(bench, first.all()["short"]) == ("one.csv", 4)
+    other = chain(bench, "two.csv")
+    bench.write("two.csv", "id,code\n\n0,drop\n1,2\n\n2,long\n")
+    other.outcome("raw")
+    assert isinstance(other.step("tidy"), Reused)
+    assert place(bench, other.outcome("short")) == ("two.csv", 6)
+    for walk, found in ((first, ("one.csv", 4)), (other, ("two.csv", 6))):
+        walk.run = uuid4()
+        walk.outcome("raw")
+        walk.outcome("tidy")
+        again = walk.step("short")
+        assert isinstance(again, Reused)
+        assert place(bench, again.outcome) == found
+
+
+def test_only_who_is_asked_keeps_what_was_left_out(bench: Bench) -> None:
+    assert chain(bench, "in.csv", mild=True).all()["tidy"].row_map is None
+    asked = chain(bench, "in.csv")
+    assert isinstance(asked.step("raw"), Reused)
+    kept = asked.outcome("tidy").row_map
+    assert kept is not None
+    assert kept.gaps is not None
+    assert bench.rows(kept.gaps) == [{"number": 0}]
+    assert place(bench, asked.outcome("short")) == ("in.csv", 4)
+
+
+def test_behind_what_gives_other_rows_each_time_rows_tell_the_input(bench: Bench) -> None:
+    walk = chain(bench, "in.csv", kept="id > 0 and random() >= 0")
+    assert place(bench, walk.all()["short"]) == ("walk.tidy", 2)
+
+
+def place(bench: Bench, outcome: StepOutcome) -> tuple[str, object]:
+    """File, or dataset, and line of the one row that was set apart."""
+    (row,) = bench.rows(outcome.quarantine)
+    return Path(str(row["headwater_source"])).name, row["headwater_line"]
 
 
 @settings(
