@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from commands.steps.counting import Counting
 from commands.steps.job import Job, JobInput
-from commands.steps.losses import LOST, Told, told
+from commands.steps.losses import Told, lost, told
 from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.sql import listed, quoted
 from commands.steps.tally import MADE, CountedFile, InputCount, QueryCount
@@ -38,12 +38,11 @@ def uncounted(inputs: tuple[JobInput, ...], reason: str) -> Accounts:
     return Accounts({one.name: _bare(one, unproven=reason) for one in inputs})
 
 
-def planned(job: Job, engine: Engine) -> QueryCount:
+def planned(job: Job, engine: Engine, *, is_quick: bool = True) -> QueryCount:
     """How the rows of the query's inputs will be counted."""
     files = {one.name: CountedFile(path=one.path, rows=one.version.rows) for one in job.inputs}
-    return job.bench.accountant.counts(
-        job.query, files, Counting(job, engine).columns, _promised(job)
-    )
+    columns = Counting(job, engine).columns
+    return job.bench.accountant.counts(job.query, files, columns, _promised(job), is_quick=is_quick)
 
 
 def written(job: Job, engine: Engine, plan: QueryCount, target: str) -> QueryCount:
@@ -59,14 +58,21 @@ def written(job: Job, engine: Engine, plan: QueryCount, target: str) -> QueryCou
         except StepBroken as stopped:
             if stopped.error.code != "sql_error":
                 raise
-            plan = replace(plan, made="", hidden=(), quick=None, results="")
+            if plan.is_quick:
+                plan = planned(job, engine, is_quick=False)
+            plan = replace(plan, made="", hidden=(), kept="")
         else:
-            shown = f"select * exclude ({listed(plan.hidden)}) from {MADE}"
+            shown = f"select * exclude ({listed(plan.hidden)}) from {_made(plan)}"
             is_open = settled != query.strip().removesuffix(";")
             engine.save(f"from ({shown}) order by all" if is_open else shown, target)
             return plan
     engine.save(settled, target, values)
     return plan
+
+
+def _made(plan: QueryCount) -> str:
+    """The query's own rows in the table `MADE`."""
+    return f"{MADE} where {quoted(plan.kept)}" if plan.kept else MADE
 
 
 def counted(
@@ -93,32 +99,25 @@ def counted(
 
 def _counted(counting: Counting, plan: QueryCount, relation: str) -> Accounts:
     job = counting.job
-    ways = _quick(counting, plan, relation)
-    if not ways:
-        ways = plan.inputs
-        for statement in plan.prepare:
-            counting.rows(statement)
-        if reason := _other_rows(counting, plan, relation):
-            return uncounted(job.inputs, reason)
+    if plan.unique and counting.numbers(plan.unique) != (0,):
+        other = planned(job, counting.engine, is_quick=False)
+        if other.unproven:
+            return uncounted(job.inputs, other.unproven)
+        plan = replace(other, made=plan.made, hidden=plan.hidden, kept=plan.kept)
+    for statement in plan.prepare:
+        counting.rows(statement)
+    if plan.is_quick and not plan.made:
+        counting.rows(f"create or replace temp view {MADE} as from {relation}")
+    if reason := _other_rows(counting, plan, relation):
+        return uncounted(job.inputs, reason)
     entries, reasons = {}, {}
-    for count in ways:
+    for count in plan.inputs:
         one = next(one for one in job.inputs if one.name == count.name)
         entry = _entry(counting, one, count)
         if entry.unmatched:
-            reasons[one.name] = told(counting, one, count, entry.unmatched, _fails(job, one.name))
+            reasons[one.name] = told(counting, one.path, count, entry, _fails(job, one.name))
         entries[one.name] = entry
     return Accounts(entries, reasons)
-
-
-def _quick(counting: Counting, plan: QueryCount, relation: str) -> tuple[InputCount, ...]:
-    """The statements that need not do the query again; none where they would not be right."""
-    if plan.quick is None or counting.numbers(plan.quick.unique) != (0,):
-        return ()
-    if plan.made:
-        _hold(counting, plan, relation)
-    else:
-        counting.rows(f"create or replace temp view {MADE} as from {relation}")
-    return plan.quick.inputs
 
 
 def _promised(job: Job) -> tuple[str, ...]:
@@ -143,8 +142,7 @@ def _entry(counting: Counting, one: JobInput, count: InputCount) -> InputLedger:
     filtered = counting.numbers(count.filtered)[0] if count.filtered else 0
     unmatched = 0
     if count.lost and reached + filtered < one.version.rows:
-        counting.rows(f"create or replace temp table {LOST} as {count.lost}")
-        (unmatched,) = counting.numbers(f"select count(*) from {LOST}")
+        unmatched = lost(counting, count)
     return InputLedger(
         dataset=one.version.dataset,
         fingerprint=one.version.fingerprint,
@@ -178,18 +176,23 @@ def _other_rows(counting: Counting, plan: QueryCount, relation: str) -> str:
 
 def _hold(counting: Counting, plan: QueryCount, relation: str) -> bool:
     """Whether as many rows were written as the query gives. Raises `StepBroken` where they must."""
-    if not plan.results:
-        return True
-    (written,) = counting.numbers(f"select count(*) from {relation}")
-    (expected,) = counting.numbers(plan.results)
-    if written != expected and (plan.is_steady or plan.made):
-        raise broken(
-            "ledger_unbalanced",
-            f"the query gives {expected:,} rows, and {written:,} were written:"
-            f" {abs(expected - written):,} {'are missing' if written < expected else 'too many'}",
-            where=f"steps.{counting.job.step.id}",
-        )
-    return written == expected
+    sources = [(f"select count(*) from {_made(plan)}", True)] if plan.made else []
+    if plan.results:
+        sources.append((plan.results, plan.is_steady))
+    for source, is_steady in sources:
+        (written,) = counting.numbers(f"select count(*) from {relation}")
+        (expected,) = counting.numbers(source)
+        if written != expected and not is_steady:
+            return False
+        if written != expected:
+            raise broken(
+                "ledger_unbalanced",
+                f"the query gives {expected:,} rows, and {written:,} were written:"
+                f" {abs(expected - written):,}"
+                f" {'are missing' if written < expected else 'too many'}",
+                where=f"steps.{counting.job.step.id}",
+            )
+    return True
 
 
 def _same(counting: Counting, carried: str, relation: str) -> bool:

@@ -5,13 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from commands.steps.counting import Counting
-from commands.steps.job import JobInput
-from commands.steps.sql import literal, quoted
-from commands.steps.tally import InputCount, RowLoss
-from domain.run.ledger import LostRows, LostValue, lost_text_max, lost_values_max
-
-LOST = quoted("headwater lost")
-"""Table with the numbers of the rows that were lost."""
+from commands.steps.sql import listed, literal, quoted
+from commands.steps.tally import LOST_ROWS, InputCount, RowLoss
+from domain.run.ledger import InputLedger, LostRows, LostValue, lost_text_max, lost_values_max
 
 thorough_rows_max = 2_000_000
 """Rows of an input whose every column is looked at for a mere warning: a second of work."""
@@ -21,9 +17,12 @@ _telling_min = 0.2
 """How far a column's values must lead from what holds of all rows (0) to lost rows alone (1)."""
 _NOT_TOLD_BY = ("DOUBLE", "FLOAT", "BLOB", "STRUCT", "MAP", "UNION", "BIT", "JSON", "VARIANT")
 _ROW = quoted("headwater row")
-_MOST = quoted("headwater most lost")
+_LOST = quoted("headwater lost")
+"""Table with the numbers of the rows that were lost."""
+_LOST_KEYS = quoted("headwater lost keys")
+"""Table with how many rows of which keys were lost."""
 _SHOWN = quoted("headwater shown")
-_LOST_ROWS = quoted("headwater lost rows")
+_ALL_ROWS = quoted("headwater all rows")
 _DISTINCT = quoted("headwater distinct")
 
 
@@ -41,22 +40,38 @@ class Told:
     lost: tuple[LostRows, ...]
 
 
-def told(counting: Counting, one: JobInput, count: InputCount, unmatched: int, fails: bool) -> Told:
-    """Say what became of the rows in the table `LOST`. `fails`: whether they fail the step."""
+def lost(counting: Counting, count: InputCount) -> int:
+    """Count the rows that were lost, by their keys where these are all that decides."""
+    if count.lost_keys:
+        counting.rows(f"create or replace temp table {_LOST_KEYS} as {count.lost_keys}")
+        return counting.numbers(f"select coalesce(sum({LOST_ROWS}), 0) from {_LOST_KEYS}")[0]
+    _number(counting, count)
+    return counting.numbers(f"select count(*) from {_LOST}")[0]
+
+
+def told(counting: Counting, path: str, count: InputCount, entry: InputLedger, fails: bool) -> Told:
+    """Say what became of the rows that `lost` counted. `fails`: whether they fail the step."""
+    rows_in, unmatched = entry.rows_in or 0, entry.unmatched or 0
+    thorough = fails or rows_in <= thorough_rows_max
+    if count.lost_keys and (thorough or len(count.losses) > 1):
+        _number(counting, count)
     loss, rows = _greatest(counting, count.losses, unmatched)
     found: list[LostRows] = []
     if loss.is_optional and not fails:
         return Told(loss.words, rows, loss.fix, loss.is_optional, ())
-    path = one.path
-    thorough = fails or one.version.rows <= thorough_rows_max
     if loss.keys:
-        keys = count.lost_by or loss.keys
-        found.append(_by(counting, path, keys, is_at_hand=bool(count.lost_by)))
+        every = LOST_ROWS if not entry.filtered else "null"
+        source = f"(select *, {every} as {_ALL_ROWS} from {_LOST_KEYS})" if count.lost_keys else ""
+        found.append(_by(counting, path, count.lost_by or loss.keys, source))
     if thorough:
-        share = unmatched / max(one.version.rows, 1)
+        share = unmatched / max(rows_in, 1)
         if (telling := _telling(counting, path, loss.keys, (unmatched, share))) is not None:
             found.append(telling)
     return Told(loss.words, rows, loss.fix, loss.is_optional, tuple(found))
+
+
+def _number(counting: Counting, count: InputCount) -> None:
+    counting.rows(f"create or replace temp table {_LOST} as {count.lost}")
 
 
 def _greatest(counting: Counting, losses: Sequence[RowLoss], unmatched: int) -> tuple[RowLoss, int]:
@@ -68,7 +83,7 @@ def _greatest(counting: Counting, losses: Sequence[RowLoss], unmatched: int) -> 
     for loss in losses:
         if not loss.missed:
             continue
-        both = f"select count(*) from {LOST} semi join ({loss.missed}) using ({_ROW})"
+        both = f"select count(*) from {_LOST} semi join ({loss.missed}) using ({_ROW})"
         (rows,) = counting.numbers(both)
         if rows > most:
             best, most = loss, rows
@@ -79,34 +94,31 @@ def _all_optional(losses: Sequence[RowLoss]) -> bool:
     return all(loss.is_optional for loss in losses)
 
 
-def _by(
-    counting: Counting, path: str, columns: Sequence[str], *, is_at_hand: bool = False
-) -> LostRows:
-    """Lost rows by the values of columns. `is_at_hand`: the table `LOST` holds these as well."""
-    names = [quoted(column) for column in columns]
-    shown = names[0] if len(names) == 1 else f"concat_ws(', ', {', '.join(names)})"
-    keys = ", ".join(names)
-    file = f"read_parquet({literal(path)}, file_row_number = true)"
-    source = f"{file} as f semi join {LOST} as l on f.file_row_number = l.{_ROW}"
-    if is_at_hand:
-        source = LOST
-    counting.rows(
-        f"""create or replace temp table {_MOST} as select
-            *, left({shown}::varchar, {lost_text_max}) as {_SHOWN}, count(*) over () as {_DISTINCT}
-        from (
-            select {keys}, count(*) as {_LOST_ROWS}
-            from {source}
-            group by {keys}
-        )
-        order by {_LOST_ROWS} desc, {_SHOWN} limit {lost_values_max}
-        """
+def _by(counting: Counting, path: str, columns: Sequence[str], source: str = "") -> LostRows:
+    """Lost rows by the values of columns. `source` has them counted; empty: they are numbered."""
+    keys = listed(columns)
+    shown = keys if len(columns) == 1 else f"concat_ws(', ', {keys})"
+    file = f"read_parquet({literal(path)}, file_row_number = true) as f"
+    numbered = (
+        f"(select {keys}, count(*) as {LOST_ROWS}, null as {_ALL_ROWS}"
+        f" from {file} semi join {_LOST} as l on f.file_row_number = l.{_ROW} group by {keys})"
     )
+    names = [quoted(column) for column in columns]
     same = " and ".join(f"f.{name} is not distinct from m.{name}" for name in names)
     rows = counting.rows(
         f"""
-        select any_value(m.{_SHOWN}), any_value(m.{_LOST_ROWS}), count(*), any_value(m.{_DISTINCT})
-        from {file} as f join {_MOST} as m on {same} group by {", ".join(f"m.{n}" for n in names)}
-        order by 2 desc, 1
+        with most as materialized (
+            select {keys}, {LOST_ROWS}, {_ALL_ROWS}, count(*) over () as {_DISTINCT},
+                left({shown}::varchar, {lost_text_max}) as {_SHOWN}
+            from {source or numbered}
+            order by {LOST_ROWS} desc, {_SHOWN} limit {lost_values_max}
+        ), every as (
+            select {", ".join(f"m.{name}" for name in names)}, count(*) as {_ROW}
+            from {file} join (from most where {_ALL_ROWS} is null) as m on {same} group by all
+        )
+        select {_SHOWN}, {LOST_ROWS}, coalesce({_ALL_ROWS}, f.{_ROW}), {_DISTINCT}
+        from most as m left join every as f on {same}
+        order by {LOST_ROWS} desc, {_SHOWN}
         """
     )
     values = tuple(

@@ -14,6 +14,8 @@ ColumnsOf = Callable[[str], Mapping[str, str] | None]
 MADE = quoted("headwater made")
 """Table in which a query's rows stand before they are written, with hidden columns that count; or,
 where it needs none, what was written."""
+LOST_ROWS = quoted("headwater lost rows")
+"""Column: how many rows with a key were lost."""
 
 
 class CountedFile(Struct, frozen=True, kw_only=True):
@@ -50,22 +52,14 @@ class InputCount(Struct, frozen=True, kw_only=True):
     """Gives how many rows conditions on this input alone remove; empty where there are none."""
     lost: str = ""
     """Gives the numbers of the rows that something else removed; empty where nothing else can."""
+    lost_keys: str = ""
+    """Gives the keys of these rows and `LOST_ROWS`: all rows with such a key that no condition on
+    the input alone removes. Empty where no key alone decides."""
     lost_by: tuple[str, ...] = ()
-    """Columns of the input that stand behind these numbers."""
+    """The columns that are these keys."""
     losses: tuple[RowLoss, ...] = ()
-    is_fanned: bool = False
-    """Whether a row can reach the result more than once."""
     is_looked_at: bool = False
     """Whether its rows only decide about others', so that none of them goes into the result."""
-
-
-class QuickCount(Struct, frozen=True, kw_only=True):
-    """How to count without doing the query again, where keys are unique."""
-
-    unique: str
-    """Gives 0 where they are."""
-    inputs: tuple[InputCount, ...]
-    """In the order of `QueryCount.inputs`."""
 
 
 class QueryCount(Struct, frozen=True, kw_only=True):
@@ -87,7 +81,12 @@ class QueryCount(Struct, frozen=True, kw_only=True):
     are written; empty where it is written as it stands."""
     hidden: tuple[str, ...] = ()
     """Names of these columns."""
-    quick: QuickCount | None = None
+    kept: str = ""
+    """The one of them that says which rows of the table are the query's; empty: all are."""
+    is_quick: bool = False
+    """Whether the query is not done again: what was written is `MADE` where it was not made."""
+    unique: str = ""
+    """Gives 0 if the statements hold; empty where they do in any case."""
 
 
 class Accountant(Protocol):
@@ -99,7 +98,10 @@ class Accountant(Protocol):
         inputs: Mapping[str, CountedFile],
         columns: ColumnsOf,
         promised: Collection[str] = (),
+        *,
+        is_quick: bool = False,
     ) -> QueryCount:
         """Statements for an engine in which each input stands under its name. `promised` are inputs
-        about whose rows the step promises something."""
+        about whose rows the step promises something. `is_quick`: such as need not do the query
+        again, where there are any; they hold only if `unique` says so."""
         ...

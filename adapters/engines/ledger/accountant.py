@@ -14,7 +14,9 @@ class QueryAccountant(Accountant):
         inputs: Mapping[str, CountedFile],
         columns: ColumnsOf,
         promised: Collection[str] = (),
+        *,
+        is_quick: bool = False,
     ) -> QueryCount:
         from adapters.engines.ledger.accounts import counted
 
-        return counted(sql, inputs, columns, promised)
+        return counted(sql, inputs, columns, promised, is_quick=is_quick)

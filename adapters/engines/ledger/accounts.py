@@ -3,13 +3,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from msgspec.structs import replace
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from adapters.engines.ledger.hidden import with_hidden
+from adapters.engines.ledger.lookups import lookup_in
 from adapters.engines.ledger.provenance import Weaver
-from adapters.engines.ledger.stars import ROWS, Star
+from adapters.engines.ledger.stars import KEPT, ROWS, Star
 from adapters.engines.ledger.steadiness import is_count_steady
 from adapters.engines.sql.blocks import Asked
 from adapters.engines.sql.conditions import Loss
@@ -19,17 +19,14 @@ from adapters.engines.sql.relations import Carried, Relation
 from adapters.engines.sql.vocabulary import volatile_in
 from commands.steps.sql import literal, quoted
 from commands.steps.tally import (
-    MADE,
     ColumnsOf,
     CountedFile,
     InputCount,
     QueryCount,
-    QuickCount,
     RowLoss,
 )
 
 _CARRIED = quoted("headwater carried")
-_LOST = "headwater lost"
 _ROW = quoted("headwater row")
 _bits_max = 1 << 31
 """Rows of an input whose numbers are gathered in a bitmap, which then takes 256 MiB."""
@@ -41,79 +38,115 @@ def counted(
     inputs: Mapping[str, CountedFile],
     columns_of: ColumnsOf,
     promised: Collection[str] = (),
+    *,
+    is_quick: bool = False,
 ) -> QueryCount:
     """How to count what becomes of the rows of a query's inputs. `promised` are inputs about whose
-    rows the step promises something."""
+    rows the step promises something. `is_quick`: without doing the query again, where that can be
+    done; the statements then hold only if `unique` says so."""
+    tree = parsed(sql)
     try:
-        return _counted(sql, inputs, columns_of, {name.lower() for name in promised})
+        if tree is None:
+            raise Unprovable("text that cannot be taken apart")
+        if word := volatile_in(tree):
+            raise Unprovable(f"`{word}()`, which answers anew each time")
+        query = _Query(sql, tree, inputs, columns_of)
+        quick = query.quick({name.lower() for name in promised}) if is_quick else None
+        return quick or query.thorough()
     except Unprovable as reason:
         return QueryCount(unproven=str(reason))
     except _NOT_UNDERSTOOD:
         return QueryCount(unproven="a construct that is not understood")
 
 
-def _counted(
-    sql: str, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf, promised: Collection[str]
-) -> QueryCount:
-    tree = parsed(sql)
-    if tree is None:
-        raise Unprovable("text that cannot be taken apart")
-    if word := volatile_in(tree):
-        raise Unprovable(f"`{word}()`, which answers anew each time")
-    small = {name.lower(): file for name, file in inputs.items()}
-    weaver = Weaver({name: file.path for name, file in small.items()}, _asked(columns_of))
-    relation = weaver.woven(flattened(tree), is_root=True)
-    fixed = [(quoted(name), part) for name, part in weaver.fixed]
-    is_flat = relation.flat is not None
-    if not is_flat:
-        fixed.append((_CARRIED, relation.carrying))
-    ways = tuple(_input(name, small[name.lower()], relation) for name in inputs)
-    star = None if weaver.star is None else replace(weaver.star, promised=frozenset(promised))
-    hidden = star.hidden if star is not None else {ROWS: "count(*)"}
-    is_made = is_flat and not relation.yields and _is_plain(tree, columns_of(sql))
-    made = with_hidden(sql, hidden) if is_made else ""
-    return QueryCount(
-        prepare=tuple(
-            f"create or replace temp table {name} as {_text(part)}" for name, part in fixed
-        ),
-        results=f"select count(*) from {MADE}" if made else _results(relation),
-        carried="" if is_flat else _CARRIED,
-        is_steady=is_count_steady(tree),
-        inputs=ways,
-        made=made,
-        hidden=tuple(hidden) if made else (),
-        quick=_quick(star, ways, small) if star is not None and (made or relation.yields) else None,
-    )
+class _Query:
+    """A query that is taken apart, and its inputs by their names in small letters."""
 
+    def __init__(
+        self, sql: str, tree: exp.Query, inputs: Mapping[str, CountedFile], columns_of: ColumnsOf
+    ) -> None:
+        self._sql = sql
+        self._tree = tree
+        self._flat = flattened(tree)
+        self._names = {name.lower(): name for name in inputs}
+        self._inputs = {name.lower(): file for name, file in inputs.items()}
+        self._columns_of = columns_of
+        self._asked = _asked(columns_of)
 
-def _is_plain(tree: exp.Query, columns: Mapping[str, str] | None) -> bool:
-    """Whether columns are the same in a table as in a file."""
-    if columns is None or len({name.lower() for name in columns}) < len(tree.named_selects):
-        return False
-    return not any("NULL" in type_ for type_ in columns.values())
-
-
-def _quick(star: Star, ways: Sequence[InputCount], inputs: Mapping[str, CountedFile]) -> QuickCount:
-    names = [star.input, *(one.input for one in star.spokes)]
-    counts = []
-    for way in ways:
-        name = way.name.lower()
-        if name not in names:
-            counts.append(way)
-            continue
-        place = names.index(name)
-        counts.append(
-            replace(
-                way,
-                prepare=star.prepare(place, inputs),
-                reached=star.reached(place),
-                filtered=star.filtered(place),
-                lost=star.lost(place, inputs[name].path),
-                lost_by=star.lost_by(place),
-                losses=way.losses[:1] if place else way.losses,
-            )
+    def quick(self, promised: Collection[str]) -> QueryCount | None:
+        """Counting without doing it again; None where that cannot be done."""
+        paths = {name: file.path for name, file in self._inputs.items()}
+        found = lookup_in(self._flat, paths, self._asked, frozenset(promised))
+        if found is None:
+            return None
+        star, losses = found
+        kept = KEPT if star.drops else ""
+        made = ""
+        if star.is_grouped:
+            is_distinct = self._tree.args.get("distinct") is not None
+            made = self._made(star.hidden, kept=kept, is_distinct=is_distinct)
+            if not made:
+                return None
+        counted_ones = star.inputs
+        ways = tuple(
+            self._looked_up(star, counted_ones.index(name), losses[name])
+            if name in counted_ones
+            else InputCount(name=self._names[name], is_looked_at=True)
+            for name in self._inputs
         )
-    return QuickCount(unique=star.unique(), inputs=tuple(counts))
+        hidden = (*star.hidden, *([kept] if kept else []))
+        return QueryCount(
+            is_quick=True, unique=star.unique(), inputs=ways, made=made, hidden=hidden, kept=kept
+        )
+
+    def thorough(self) -> QueryCount:
+        """Counting by the numbers of the rows, whatever the query does with them."""
+        paths = {name: file.path for name, file in self._inputs.items()}
+        weaver = Weaver(paths, self._asked)
+        relation = weaver.woven(self._flat, is_root=True)
+        fixed = [(quoted(name), part) for name, part in weaver.fixed]
+        if relation.flat is None:
+            fixed.append((_CARRIED, relation.carrying))
+        hidden = {ROWS: "count(*)"}
+        made = self._made(hidden) if relation.flat is not None and not relation.yields else ""
+        return QueryCount(
+            prepare=tuple(
+                f"create or replace temp table {name} as {_text(part)}" for name, part in fixed
+            ),
+            results=_results(relation),
+            carried=_CARRIED if relation.flat is None else "",
+            is_steady=is_count_steady(self._tree),
+            inputs=tuple(
+                _input(self._names[name], file, relation) for name, file in self._inputs.items()
+            ),
+            made=made,
+            hidden=tuple(hidden) if made else (),
+        )
+
+    def _made(self, hidden: Mapping[str, str], *, kept: str = "", is_distinct: bool = False) -> str:
+        """The query with hidden columns; empty where columns are not the same in a table as in a
+        file."""
+        columns = self._columns_of(self._sql)
+        if columns is None or len({one.lower() for one in columns}) < len(self._tree.named_selects):
+            return ""
+        if any("NULL" in type_ for type_ in columns.values()):
+            return ""
+        return with_hidden(self._sql, self._tree, hidden, kept=kept, is_distinct=is_distinct)
+
+    def _looked_up(self, star: Star, place: int, losses: Sequence[Loss]) -> InputCount:
+        name = star.inputs[place]
+        path = self._inputs[name].path
+        keys = "" if place else star.lost_keys(self._inputs)
+        return InputCount(
+            name=self._names[name],
+            prepare=star.prepare(place, self._inputs),
+            reached=star.reached(place),
+            filtered=star.filtered(place),
+            lost=star.lost(place, path),
+            lost_keys=keys,
+            lost_by=star.lost_by() if keys else (),
+            losses=tuple(_loss(one) for one in losses),
+        )
 
 
 def _asked(columns_of: ColumnsOf) -> Asked:
@@ -142,20 +175,25 @@ def _input(name: str, file: CountedFile, relation: Relation) -> InputCount:
         return InputCount(name=name, is_looked_at=True)
     reaching = " union all ".join(_rows_of(one, relation) for one in mine)
     passing = " union all ".join(_passing(one, relation) for one in mine)
-    scan = f"read_parquet({literal(file.path)}, file_row_number = true)"
-    every = f"select file_row_number as {_ROW} from {scan}"
     return InputCount(
         name=name,
         reached=f"select count({_ROW}), {_distinct(file.rows)} from ({reaching})",
-        filtered=""
-        if any(one.is_whole for one in mine)
-        else f"select count(*) from ({every}) anti join ({passing}) using ({_ROW})",
+        filtered=_filtered(mine, file, passing),
         lost=f"select distinct {_ROW} from ({passing}) anti join ({reaching}) using ({_ROW})"
         if _may_lose(mine)
         else "",
-        is_fanned=relation.is_fanned,
         losses=tuple(_loss(one) for each in mine for one in each.losses),
     )
+
+
+def _filtered(mine: Sequence[Carried], file: CountedFile, passing: str) -> str:
+    if any(one.is_whole for one in mine):
+        return ""
+    if len(mine) == 1 and mine[0].removed:
+        return mine[0].removed
+    scan = f"read_parquet({literal(file.path)}, file_row_number = true)"
+    every = f"select file_row_number as {_ROW} from {scan}"
+    return f"select count(*) from ({every}) anti join ({passing}) using ({_ROW})"
 
 
 def _loss(loss: Loss) -> RowLoss:

@@ -7,23 +7,21 @@ Beside it stands, for each input, the same part without everything else: what th
 input alone leave of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 from sqlglot import exp
 
-from adapters.engines.ledger.stars import Star, star_of
 from adapters.engines.ledger.steadiness import picks_rows
 from adapters.engines.ledger.unions import (
     branch_of,
-    is_shared,
     merged,
     renamed,
     stacked,
     stacked_flat,
 )
 from adapters.engines.ledger.weaving import carrying_of, flat_of
-from adapters.engines.sql.blocks import Asked, Block, block_of
+from adapters.engines.sql.blocks import Asked, Block, Part, block_of
 from adapters.engines.sql.conditions import Conditions, Loss
 from adapters.engines.sql.flattening import Unprovable
 from adapters.engines.sql.queries import DIALECT
@@ -47,8 +45,6 @@ class Weaver:
         self._given = 0
         self.fixed: list[tuple[str, exp.Query]] = []
         """Tables to be made first, in order: parts that must be the same wherever they are read."""
-        self.star: Star | None = None
-        """The whole query, where its first input is looked up in others."""
 
     def woven(self, query: exp.Query, *, is_root: bool = False) -> Relation:
         """The query with its rows' origins. Raises `Unprovable`."""
@@ -77,22 +73,19 @@ class Weaver:
             passing=base,
             available=frozenset(one.lower() for one in columns),
         )
-        return Relation(
-            carrying=base.copy(), carried=(carried,), flat=base.copy(), is_fanned=False, yields=True
-        )
+        return Relation(carrying=base.copy(), carried=(carried,), flat=base.copy(), yields=True)
 
     def _select(self, select: exp.Select, *, is_root: bool) -> Relation:
         block = block_of(select, self._inputs, self._columns_of)
         parts = [self._source(block, place) for place in range(len(block.parts))]
         carrying, is_list = carrying_of(block, parts)
         conditions = Conditions(block, self._inputs, self._columns_of)
-        if is_root:
-            self.star = star_of(block, parts, conditions)
         everything = [one for part in parts if part is not None for one in part.carried]
         read = _read(select, self._inputs)
         carried: list[Carried]
         if len(everything) == 1 and _is_alone(block, everything[0], read):
-            carried = [self._alone(everything[0], block, carrying, is_list)]
+            own = conditions.everywhere
+            carried = [self._alone(everything[0], block, own, carrying, is_list)]
         else:
             if block.explodes:
                 raise Unprovable("`unnest` in the select list beside another input")
@@ -104,13 +97,10 @@ class Weaver:
                 if part is not None
                 for one in part.carried
             ]
-        rows = [one for one in parts if one is not None]
-        joined = sum(not part.is_looked_at for part in block.parts) > 1
         return Relation(
             carrying=carrying,
             carried=tuple(carried),
             flat=flat_of(block, parts, conditions),
-            is_fanned=joined or block.explodes or any(one.is_fanned for one in rows),
             yields=not block.is_grouped,
         )
 
@@ -139,21 +129,27 @@ class Weaver:
             carrying=table,
             carried=carried,
             flat=table.copy(),
-            is_fanned=relation.is_fanned,
             yields=True,
         )
 
-    def _alone(self, one: Carried, block: Block, carrying: exp.Query, is_list: bool) -> Carried:
+    def _alone(
+        self,
+        one: Carried,
+        block: Block,
+        conditions: Sequence[exp.Expr],
+        carrying: exp.Query,
+        is_list: bool,
+    ) -> Carried:
         """All that a SELECT takes away from its only input is taken by conditions on it."""
         shown = block.select.named_selects
         if any(name == "*" for name in shown) or not all(shown):
             shown = list(self._columns_of(block.select.sql(dialect=DIALECT)))
-        filters = ("where", "having", "qualify", "limit", "offset", "distinct")
-        whole = (
-            one.is_whole
-            and len(block.parts) == 1
-            and not block.explodes
-            and not any(block.select.args.get(key) for key in filters)
+        picking = ("having", "qualify", "limit", "offset")
+        is_chosen = (
+            len(block.parts) > 1
+            or block.explodes
+            or (block.select.args.get("distinct") and not block.is_distinct)
+            or any(block.select.args.get(key) for key in picking)
         )
         return Carried(
             input=one.input,
@@ -163,7 +159,8 @@ class Weaver:
             passes_lists=one.is_list or is_list,
             is_alone=True,
             available=frozenset(name.lower() for name in shown),
-            is_whole=whole,
+            is_whole=one.is_whole and not is_chosen and not conditions,
+            removed="" if is_chosen else _removed(one, block.parts[0], conditions),
         )
 
     def _union(self, union: exp.Union) -> Relation:
@@ -186,7 +183,6 @@ class Weaver:
             carrying=both,
             carried=carried,
             flat=flat,
-            is_fanned=left.is_fanned or right.is_fanned or is_shared(left, right),
             yields=left.yields and right.yields,
         )
 
@@ -232,7 +228,19 @@ def _restricted(
         available=names,
         losses=(*one.losses, *_missed(block, parts, place, one, conditions)),
         is_whole=one.is_whole and not own and not exploding,
+        removed="" if exploding else _removed(one, part, own),
     )
+
+
+def _removed(one: Carried, part: Part, conditions: Sequence[exp.Expr]) -> str:
+    """Gives how many rows conditions on an input alone remove, where they look at its own table."""
+    if not conditions:
+        return one.removed
+    if part.kind != "table":
+        return ""
+    every = " and ".join(each.sql(dialect=DIALECT) for each in conditions)
+    source = f"{quoted(one.input)} as {quoted(part.alias)}"
+    return f"select count(*) from {source} where ({every}) is not true"
 
 
 def _missed(

@@ -3,31 +3,33 @@
 
 In such a query each row of the first input meets at most one of each other input, as long as the
 keys of these are unique, which is asked first. So the rows that went into the result, counted by
-the query itself while it makes it, are as many different rows of the first input.
+the query itself while it makes it, are as many different rows of the first input. Groups that
+`having` drops stand in the table as well, with the rows that they are made from.
 """
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
-from sqlglot import exp
 
-from adapters.engines.sql.blocks import Block, Part
-from adapters.engines.sql.conditions import Conditions
-from adapters.engines.sql.queries import DIALECT
-from adapters.engines.sql.relations import Carried, Relation
+from adapters.engines.sql.blocks import Fate
 from commands.steps.sql import listed, literal, quoted
-from commands.steps.tally import MADE, CountedFile
+from commands.steps.tally import LOST_ROWS, MADE, CountedFile
 
 ROWS = "headwater rows"
 """Hidden column: how many joined rows a row of the result is made from."""
-_ROW = quoted("headwater row")
+KEPT = "headwater kept"
+"""Hidden column: whether the query keeps the group."""
+ROW = quoted("headwater row")
+"""Column: the number of an input's row."""
+_DROPPED = f"(select coalesce(sum({quoted(ROWS)}), 0) from {MADE} where {quoted(KEPT)} is not true)"
 stretched_rows_min = 1_000_000
 """Rows of the first input above which a part of them is looked at first."""
 _stretches_max = 4
 _stretched_share = 16
 """One row of so many is in a stretch."""
-_NOT_SCALAR = ("STRUCT", "[", "MAP", "UNION", "JSON", "VARIANT")
-"""Types of which values can be equal that are not the same."""
+_few_share = 16
+"""An input with one row to so many of the first one's has few keys: these are put together first
+and looked up then."""
 
 
 class Spoke(Struct, frozen=True, kw_only=True):
@@ -35,12 +37,31 @@ class Spoke(Struct, frozen=True, kw_only=True):
 
     input: str
     alias: str
-    is_left: bool
-    """Whether rows of the first input stay without it."""
+    fate: Fate
     pairs: tuple[tuple[str, str], ...]
     """Columns that must be equal: the first input's, and its own."""
     where: str
     """Conditions on it alone."""
+
+    @property
+    def is_left(self) -> bool:
+        """Whether rows of the first input stay without it."""
+        return self.fate == "left"
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether its rows only decide about the first input's."""
+        return self.fate in ("semi", "anti")
+
+    @property
+    def keeping(self) -> str:
+        """The join that leaves rows of the first input as this one does."""
+        return "anti join" if self.fate == "anti" else "semi join"
+
+    @property
+    def losing(self) -> str:
+        """The join that leaves those that this one takes away."""
+        return "semi join" if self.fate == "anti" else "anti join"
 
     @property
     def met(self) -> str:
@@ -84,9 +105,18 @@ class Star(Struct, frozen=True, kw_only=True):
     alias: str
     where: str
     """Conditions on the first input alone."""
+    asking: tuple[str, ...]
+    """Conditions on it that look at other inputs."""
     spokes: tuple[Spoke, ...]
     is_grouped: bool
-    promised: frozenset[str] = frozenset()
+    """Whether rows are put together."""
+    merges: bool
+    """Whether an input's row counts once in each row of the result, however often it was met."""
+    drops: bool
+    """Whether `having` drops groups."""
+    is_alone: bool
+    """Whether the query reads nothing but its first input."""
+    promised: frozenset[str]
     """Inputs about whose rows the step promises something."""
 
     @property
@@ -101,18 +131,25 @@ class Star(Struct, frozen=True, kw_only=True):
         }
         return {ROWS: "count(*)", **met}
 
+    @property
+    def inputs(self) -> list[str]:
+        """Those that are counted, the first one first."""
+        return [self.input, *(one.input for one in self._counted())]
+
     def unique(self) -> str:
-        """Gives how many keys stand more than once in the inputs that are looked up in."""
-        return f"select {' + '.join(one.repeated() for one in self.spokes) or '0'}"
+        """Gives 0 if the statements hold: how many keys stand more than once in the inputs that are
+        looked up in, and how many rows are in groups that were dropped for more than their own."""
+        found = [one.repeated() for one in self._counted()]
+        if self.drops and not self.is_alone:
+            found.append(_DROPPED)
+        return f"select {' + '.join(found) or '0'}"
 
     def reached(self, place: int) -> str:
         """Gives how often rows of the input at `place` reach the result, and how many do."""
-        rows = f"(select coalesce(sum({quoted(ROWS)}), 0) from {MADE})"
-        if not self.is_grouped:
-            rows = f"(select count(*) from {MADE})"
+        rows = self._sum(ROWS) if self.is_grouped else f"(select count(*) from {MADE})"
         if place == 0:
             return f"select {rows}, {rows}"
-        spoke = self.spokes[place - 1]
+        spoke = self._counted()[place - 1]
         return f"select {self._times(spoke, rows)}, (select count(*) from {spoke.found})"
 
     def prepare(self, place: int, inputs: Mapping[str, CountedFile]) -> tuple[str, ...]:
@@ -123,68 +160,87 @@ class Star(Struct, frozen=True, kw_only=True):
         """
         if place == 0:
             return ()
-        spoke = self.spokes[place - 1]
+        spoke = self._counted()[place - 1]
         first = inputs[self.input]
-        rows = _passing(spoke, _numbered(inputs[spoke.input].path))
+        rows = _passing(spoke, numbered_rows(inputs[spoke.input].path))
         whole = quoted(self.input)
         if first.rows < stretched_rows_min:
             return (self._gathered(spoke, rows, whole),)
-        rest = f"select * from {rows} anti join {spoke.found} using ({_ROW})"
+        rest = f"select * from {rows} anti join {spoke.found} using ({ROW})"
         left = f"{spoke.missing} as {quoted(spoke.alias)}"
         return (
             self._gathered(spoke, rows, _stretches(first)),
             f"create or replace temp table {spoke.missing} as {rest}",
-            f"insert into {spoke.found} select {_ROW} from {left}"
+            f"insert into {spoke.found} select {ROW} from {left}"
             f" {self._meeting(spoke, whole, is_many=False)}",
         )
 
     def filtered(self, place: int) -> str:
         """Gives how many rows conditions on an input alone remove; empty where there are none."""
-        one = self._input(place)
-        if not one.where:
-            return ""
-        source = f"{quoted(one.input)} as {quoted(one.alias)}"
-        return f"select count(*) from {source} where ({one.where}) is not true"
+        one = self._counted()[place - 1] if place else self
+        found = []
+        if one.where:
+            source = f"{quoted(one.input)} as {quoted(one.alias)}"
+            found.append(f"(select count(*) from {source} where ({one.where}) is not true)")
+        if not place and self.drops:
+            found.append(_DROPPED)
+        return f"select {' + '.join(found)}" if found else ""
 
     def lost(self, place: int, path: str) -> str:
         """Gives the numbers of rows without a match; empty where none can be."""
-        numbered = _numbered(path)
+        numbered = numbered_rows(path)
         if place:
-            spoke = self.spokes[place - 1]
+            spoke = self._counted()[place - 1]
             rows = _passing(spoke, numbered)
-            return f"select {_ROW} from {rows} anti join {spoke.found} using ({_ROW})"
+            return f"select {ROW} from {rows} anti join {spoke.found} using ({ROW})"
         needed = self._needed()
-        shown = listed(("headwater row", *self.lost_by(place)))
-        return " union all ".join(
-            f"select {shown} from {self._looked_up(needed[:n], numbered)}"
-            f" anti join {one.keys()} on {one.on(self.alias)}"
+        found = [
+            f"select {ROW} from {self._joined(needed[:n], numbered)}"
+            f" {one.losing} {one.keys()} on {one.on(self.alias)}"
             for n, one in enumerate(needed)
-        )
+        ]
+        for n, one in enumerate(self.asking):
+            asked = " and ".join((*self.asking[:n], f"({one}) is not true"))
+            found.append(f"select {ROW} from {self._joined(needed, numbered)} where {asked}")
+        return " union all ".join(found)
 
-    def lost_by(self, place: int) -> tuple[str, ...]:
-        """Columns of the first input behind the numbers of its lost rows: its keys in the only
-        input that it needs."""
+    def lost_keys(self, inputs: Mapping[str, CountedFile]) -> str:
+        """Gives the keys of the first input's lost rows and how many rows of each passed; empty
+        where something else decides, too."""
         needed = self._needed()
-        if place or len(needed) != 1:
-            return ()
-        return tuple(dict.fromkeys(mine for mine, _ in needed[0].pairs))
+        if len(needed) != 1 or self.asking:
+            return ""
+        (spoke,) = needed
+        keys = listed(self.lost_by())
+        rows, by_key = _passing(self), f"{keys}, count(*) as {LOST_ROWS}"
+        join = f"{spoke.losing} {spoke.keys()} on {spoke.on(self.alias)}"
+        if inputs[spoke.input].rows * _few_share > inputs[self.input].rows:
+            return f"select {by_key} from {rows} {join} group by {keys}"
+        return f"from (select {by_key} from {rows} group by {keys}) as {quoted(self.alias)} {join}"
 
-    def _input(self, place: int) -> "Star | Spoke":
-        return self if place == 0 else self.spokes[place - 1]
+    def lost_by(self) -> tuple[str, ...]:
+        """The columns of the first input by which it is looked up in what it needs."""
+        pairs = [pair for one in self._needed() for pair in one.pairs]
+        return tuple(dict.fromkeys(mine for mine, _ in pairs))
 
     def _times(self, spoke: Spoke, rows: str) -> str:
+        if self.merges:
+            return "null"
         if not spoke.is_left:
             return rows
         if spoke.input not in self.promised:
             return "null"
         if self.is_grouped:
-            return f"(select coalesce(sum({quoted(spoke.met)}), 0) from {MADE})"
-        found = self._looked_up([*self._needed(), spoke])
-        return f"(select count(*) from {found})"
+            return self._sum(spoke.met)
+        return f"(select count(*) from {self._looked_up([*self._needed(), spoke])})"
+
+    def _sum(self, column: str) -> str:
+        where = f" where {quoted(KEPT)}" if self.drops else ""
+        return f"(select coalesce(sum({quoted(column)}), 0) from {MADE}{where})"
 
     def _gathered(self, spoke: Spoke, rows: str, source: str) -> str:
         met = self._meeting(spoke, source)
-        return f"create or replace temp table {spoke.found} as select {_ROW} from {rows} {met}"
+        return f"create or replace temp table {spoke.found} as select {ROW} from {rows} {met}"
 
     def _meeting(self, spoke: Spoke, source: str, *, is_many: bool = True) -> str:
         """A join that leaves the rows of an input that the first one's rows from `source` meet.
@@ -198,117 +254,20 @@ class Star(Struct, frozen=True, kw_only=True):
         met = f"(select {word}{', '.join(keys)} from {self._looked_up(others, source)})"
         return f"semi join {met} as {quoted(spoke.met)} on {spoke.on(spoke.alias, is_own=True)}"
 
+    def _counted(self) -> list[Spoke]:
+        return [one for one in self.spokes if not one.is_looked_at]
+
     def _needed(self) -> list[Spoke]:
         return [one for one in self.spokes if not one.is_left]
 
     def _looked_up(self, spokes: Sequence[Spoke], source: str = "") -> str:
-        """Rows of the first input that pass its conditions and are found in others."""
-        joins = [f" semi join {one.keys()} on {one.on(self.alias)}" for one in spokes]
+        """Rows of the first input that pass all conditions and are found in others."""
+        where = f" where {' and '.join(self.asking)}" if self.asking else ""
+        return self._joined(spokes, source) + where
+
+    def _joined(self, spokes: Sequence[Spoke], source: str = "") -> str:
+        joins = [f" {one.keeping} {one.keys()} on {one.on(self.alias)}" for one in spokes]
         return _passing(self, source) + "".join(joins)
-
-
-def star_of(block: Block, parts: Sequence[Relation | None], conditions: Conditions) -> Star | None:
-    """The query as a star; None where it is none."""
-    if block.is_distinct or block.picks or block.explodes or not block.parts:
-        return None
-    if block.select.args.get("having") is not None:
-        return None
-    if block.is_grouped and not block.has_aggregates:
-        return None
-    inputs = [part.node.name.lower() for part in block.parts]
-    if any(part.kind != "table" for part in block.parts) or len(set(inputs)) < len(inputs):
-        return None
-    spokes = []
-    for place in range(1, len(block.parts)):
-        spoke = _spoke(block, parts, conditions, place)
-        if spoke is None:
-            return None
-        spokes.append(spoke)
-    deciding = [0, *(n for n, one in enumerate(spokes, start=1) if not one.is_left)]
-    for one in conditions.everywhere:
-        if not any(conditions.is_own(one, n, _seen(parts, n)) for n in deciding):
-            return None
-    return Star(
-        input=inputs[0],
-        alias=block.parts[0].alias,
-        where=_conditions(parts, conditions, 0),
-        spokes=tuple(spokes),
-        is_grouped=block.is_grouped,
-    )
-
-
-def _spoke(
-    block: Block, parts: Sequence[Relation | None], conditions: Conditions, place: int
-) -> Spoke | None:
-    part = block.parts[place]
-    if part.fate not in ("inner", "left"):
-        return None
-    pairs = [(name, name) for name in part.using]
-    if not all(_is_of_the_first(block, name, place) for name in part.using):
-        return None
-    for condition in part.on:
-        if conditions.is_own(condition, place, _seen(parts, place)):
-            continue
-        found = _between(block, place, condition)
-        if found is None:
-            return None
-        pairs.append(found)
-    if not pairs or any(not _is_same(block.parts[0], part, pair) for pair in pairs):
-        return None
-    return Spoke(
-        input=part.node.name.lower(),
-        alias=part.alias,
-        is_left=part.fate == "left",
-        pairs=tuple(pairs),
-        where=_conditions(parts, conditions, place),
-    )
-
-
-def _is_of_the_first(block: Block, name: str, place: int) -> bool:
-    """Whether `using (name)` compares with the first input's column."""
-    between = block.parts[1:place]
-    return name in block.parts[0].columns and all(
-        name in one.using for one in between if name in one.columns
-    )
-
-
-def _between(block: Block, place: int, condition: exp.Expr) -> tuple[str, str] | None:
-    """The columns that a condition wants to be equal, the first input's and that of the part at
-    `place`; None where it is another condition."""
-    inner = condition.unnest()
-    if not isinstance(inner, exp.EQ):
-        return None
-    found: dict[int, str] = {}
-    for column in (inner.this, inner.expression):
-        if not isinstance(column, exp.Column) or len(column.parts) > 2:
-            return None
-        name, table = column.name.lower(), column.table.lower()
-        places = [
-            at
-            for at, one in enumerate(block.parts)
-            if name in one.columns and table in ("", one.alias)
-        ]
-        if len(places) != 1:
-            return None
-        found[places[0]] = name
-    return (found[0], found[place]) if set(found) == {0, place} else None
-
-
-def _is_same(first: Part, other: Part, pair: tuple[str, str]) -> bool:
-    mine, theirs = first.columns[pair[0]], other.columns[pair[1]]
-    return mine == theirs and not any(word in mine for word in _NOT_SCALAR)
-
-
-def _seen(parts: Sequence[Relation | None], place: int) -> Carried:
-    relation = parts[place]
-    if relation is None:
-        raise ValueError("a source that is no table")
-    return relation.carried[0]
-
-
-def _conditions(parts: Sequence[Relation | None], conditions: Conditions, place: int) -> str:
-    own = conditions.own(place, _seen(parts, place))
-    return " and ".join(f"({one.sql(dialect=DIALECT)})" for one in own)
 
 
 def _passing(one: Star | Spoke, source: str = "") -> str:
@@ -322,10 +281,10 @@ def _key(place: int) -> str:
     return quoted(f"headwater key {place + 1}")
 
 
-def _numbered(path: str) -> str:
+def numbered_rows(path: str) -> str:
     """The rows of a file with their numbers."""
     return (
-        f"(select * exclude (file_row_number), file_row_number as {_ROW}"
+        f"(select * exclude (file_row_number), file_row_number as {ROW}"
         f" from read_parquet({literal(path)}, file_row_number = true))"
     )
 
@@ -335,8 +294,8 @@ def _stretches(first: CountedFile) -> str:
     wide = first.rows // _stretched_share // _stretches_max
     starts = [first.rows * n // _stretches_max for n in range(_stretches_max)]
     parts = [
-        f"select * exclude ({_ROW}) from {_numbered(first.path)}"
-        f" where {_ROW} between {start} and {start + wide}"
+        f"select * exclude ({ROW}) from {numbered_rows(first.path)}"
+        f" where {ROW} between {start} and {start + wide}"
         for start in starts
     ]
     return f"({' union all '.join(parts)})"

@@ -79,11 +79,5 @@ def merged(both: exp.Query, carried: tuple[Carried, ...]) -> Relation:
             for one in carried
         ),
         flat=None,
-        is_fanned=True,
         yields=False,
     )
-
-
-def is_shared(left: Relation, right: Relation) -> bool:
-    """Whether both read the same input."""
-    return bool({one.input for one in left.carried} & {one.input for one in right.carried})

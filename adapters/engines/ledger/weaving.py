@@ -103,20 +103,27 @@ def put_in(select: exp.Select, block: Block, parts: list[Relation | None]) -> No
         node.replace(aliased(relation, part.alias))
 
 
-def _leave_out(select: exp.Select, hidden: Mapping[str, list[str]]) -> None:
-    """Stars do not stand for hidden columns."""
+def stars_of(select: exp.Select) -> list[tuple[exp.Expr, exp.Star]]:
+    """The select list's stars, each in what stands there. Raises `Unprovable` for those that are
+    part of something else."""
     if select.find(exp.Columns) is not None:
         raise Unprovable("`columns(…)`")
+    found = []
     for one in select.expressions:
         stars = [node for node in one.find_all(exp.Star) if not isinstance(node.parent, exp.Count)]
-        if not stars:
-            continue
-        if not one.is_star or len(stars) > 1:
+        if stars and (not one.is_star or len(stars) > 1):
             raise Unprovable("`*` inside an expression")
+        found += [(one, star) for star in stars]
+    return found
+
+
+def _leave_out(select: exp.Select, hidden: Mapping[str, list[str]]) -> None:
+    """Stars do not stand for hidden columns."""
+    for one, star in stars_of(select):
         table = one.table.lower() if isinstance(one, exp.Column) else ""
         names = hidden.get(table, []) if table else [name for of in hidden.values() for name in of]
-        before = stars[0].args.get("except_") or []
-        stars[0].set("except_", [*before, *(column_of(name) for name in names)] or None)
+        before = star.args.get("except_") or []
+        star.set("except_", [*before, *(column_of(name) for name in names)] or None)
 
 
 def flat_of(

@@ -71,10 +71,16 @@ class Conditions:
             self._expanded(one) for one in conjuncts(_condition(select.args.get("where")))
         ]
         """Conditions that each row of the result must meet, none of them a join's."""
-        for clause in ("having", "qualify"):
-            for one in conjuncts(_condition(select.args.get(clause))):
-                self._refuse_two_meanings(one)
-                self.everywhere.append(self._expanded(one))
+        self.having = self._named(select, "having")
+        """Those of them that groups must meet."""
+        self.everywhere += [*self.having, *self._named(select, "qualify")]
+
+    def _named(self, select: exp.Select, clause: str) -> list[exp.Expr]:
+        """The conditions of a clause that may hold names of the select list."""
+        found = conjuncts(_condition(select.args.get(clause)))
+        for one in found:
+            self._refuse_two_meanings(one)
+        return [self._expanded(one) for one in found]
 
     def own(self, place: int, seen: Seen) -> list[exp.Expr]:
         """Conditions on one input of the source at `place` alone: a row for which one of them does

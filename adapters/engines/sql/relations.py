@@ -24,6 +24,8 @@ class Carried(Seen, frozen=True, kw_only=True):
     """What else can take rows away."""
     is_whole: bool = True
     """Whether every row passes."""
+    removed: str = ""
+    """Gives how many do not, without their numbers; empty where that cannot be asked so."""
 
 
 class Relation(Struct, frozen=True, kw_only=True):
@@ -35,8 +37,6 @@ class Relation(Struct, frozen=True, kw_only=True):
     flat: exp.Query | None
     """Only the hidden columns, a row for each way in which rows reach the result; None where that
     takes more than leaving out what comes after."""
-    is_fanned: bool
-    """Whether a row may reach the result more than once."""
     yields: bool
     """Whether `flat` has as many rows as the part itself."""
 
