@@ -111,13 +111,22 @@ def _counted(counting: Counting, plan: QueryCount, relation: str) -> Accounts:
     if reason := _other_rows(counting, plan, relation):
         return uncounted(job.inputs, reason)
     entries, reasons = {}, {}
+    is_gathered = False
     for count in plan.inputs:
         one = next(one for one in job.inputs if one.name == count.name)
+        by_keys = count.prepare_by_keys if is_gathered else ()
+        for statement in by_keys or count.prepare:
+            counting.rows(statement)
         entry = _entry(counting, one, count)
         if entry.unmatched:
+            is_gathered = is_gathered or bool(count.lost_prepare)
             reasons[one.name] = told(counting, one.path, count, entry, _fails(job, one.name))
         entries[one.name] = entry
-    return Accounts(entries, reasons)
+    names = [one.name for one in job.inputs]
+    return Accounts(
+        {name: entries[name] for name in names},
+        {name: reasons[name] for name in names if name in reasons},
+    )
 
 
 def _promised(job: Job) -> tuple[str, ...]:
@@ -135,8 +144,6 @@ def _fails(job: Job, name: str) -> bool:
 def _entry(counting: Counting, one: JobInput, count: InputCount) -> InputLedger:
     if count.is_looked_at:
         return _bare(one, looked_at=True)
-    for statement in count.prepare:
-        counting.rows(statement)
     times, reached = counting.counts(count.reached)
     reached = reached or 0
     filtered = counting.numbers(count.filtered)[0] if count.filtered else 0

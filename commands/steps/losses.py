@@ -43,6 +43,8 @@ class Told:
 def lost(counting: Counting, count: InputCount) -> int:
     """Count the rows that were lost, by their keys where these are all that decides."""
     if count.lost_keys:
+        for statement in count.lost_prepare:
+            counting.rows(statement)
         counting.rows(f"create or replace temp table {_LOST_KEYS} as {count.lost_keys}")
         return counting.numbers(f"select coalesce(sum({LOST_ROWS}), 0) from {_LOST_KEYS}")[0]
     _number(counting, count)
@@ -61,7 +63,7 @@ def told(counting: Counting, path: str, count: InputCount, entry: InputLedger, f
         return Told(loss.words, rows, loss.fix, loss.is_optional, ())
     if loss.keys:
         every = LOST_ROWS if not entry.filtered else "null"
-        source = f"(select *, {every} as {_ALL_ROWS} from {_LOST_KEYS})" if count.lost_keys else ""
+        source = f"(select *, {every} as {_ALL_ROWS} from {_LOST_KEYS})" if count.lost_by else ""
         found.append(_by(counting, path, count.lost_by or loss.keys, source))
     if thorough:
         share = unmatched / max(rows_in, 1)

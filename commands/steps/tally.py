@@ -45,6 +45,8 @@ class InputCount(Struct, frozen=True, kw_only=True):
     name: str
     prepare: tuple[str, ...] = ()
     """Statements that come first, in order."""
+    prepare_by_keys: tuple[str, ...] = ()
+    """Instead of these, where the `lost_prepare` of an input before it was executed."""
     reached: str = ""
     """Gives how often rows reach the result, null where that is not counted, and how many different
     rows do."""
@@ -52,11 +54,13 @@ class InputCount(Struct, frozen=True, kw_only=True):
     """Gives how many rows conditions on this input alone remove; empty where there are none."""
     lost: str = ""
     """Gives the numbers of the rows that something else removed; empty where nothing else can."""
+    lost_prepare: tuple[str, ...] = ()
+    """Statements that come before `lost_keys`."""
     lost_keys: str = ""
     """Gives the keys of these rows and `LOST_ROWS`: all rows with such a key that no condition on
-    the input alone removes. Empty where no key alone decides."""
+    the input alone removes. Empty where several things take rows away."""
     lost_by: tuple[str, ...] = ()
-    """The columns that are these keys."""
+    """The columns that are these keys; none where no key decides."""
     losses: tuple[RowLoss, ...] = ()
     is_looked_at: bool = False
     """Whether its rows only decide about others', so that none of them goes into the result."""

@@ -88,15 +88,20 @@ class _Query:
             if not made:
                 return None
         counted_ones = star.inputs
-        ways = tuple(
-            self._looked_up(star, counted_ones.index(name), losses[name])
-            if name in counted_ones
-            else InputCount(name=self._names[name], is_looked_at=True)
+        ways = [self._looked_up(star, place, losses[n]) for place, n in enumerate(counted_ones)]
+        ways += [
+            InputCount(name=self._names[name], is_looked_at=True)
             for name in self._inputs
-        )
+            if name not in counted_ones
+        ]
         hidden = (*star.hidden, *([kept] if kept else []))
         return QueryCount(
-            is_quick=True, unique=star.unique(), inputs=ways, made=made, hidden=hidden, kept=kept
+            is_quick=True,
+            unique=star.unique(),
+            inputs=tuple(ways),
+            made=made,
+            hidden=hidden,
+            kept=kept,
         )
 
     def thorough(self) -> QueryCount:
@@ -140,9 +145,11 @@ class _Query:
         return InputCount(
             name=self._names[name],
             prepare=star.prepare(place, self._inputs),
+            prepare_by_keys=star.prepare_by_keys(place, self._inputs),
             reached=star.reached(place),
             filtered=star.filtered(place),
             lost=star.lost(place, path),
+            lost_prepare=() if place else star.gather_keys(self._inputs),
             lost_keys=keys,
             lost_by=star.lost_by() if keys else (),
             losses=tuple(_loss(one) for one in losses),

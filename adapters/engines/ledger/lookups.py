@@ -18,6 +18,7 @@ from commands.steps.sql import listed, quoted
 
 _NOT_SCALAR = ("STRUCT", "[", "MAP", "UNION", "JSON", "VARIANT")
 """Types of which values can be equal that are not the same."""
+_PLAIN = frozenset(("expressions", "from_", "where"))
 
 
 class Lookup(NamedTuple):
@@ -116,13 +117,18 @@ class _Finder:
         if drops and group and group.args.get("all") and not all(map(aggregates, having)):
             return None  # a condition on a key would be a key itself
         asking = []
+        others = list(spokes)
         for one in self._conditions.everywhere:
             is_dropping = drops and any(one is other for other in having)
             if is_dropping or any(self._is_own(one, n) for n in deciding):
                 continue
             if not self._is_of_the_first_alone(one):
                 return None
-            asking.append(one.sql(dialect=DIALECT))
+            member = self._membership(one)
+            if member is None or member.alias in [spoke.alias for spoke in others]:
+                asking.append(one.sql(dialect=DIALECT))
+            else:
+                others.append(member)
         own = [
             one
             for one in self._conditions.own(0, self._seen[0])
@@ -137,7 +143,7 @@ class _Finder:
             alias=block.parts[0].alias,
             where=_all_of(own),
             asking=tuple(asking),
-            spokes=spokes,
+            spokes=tuple(others),
             is_grouped=block.is_grouped or block.is_distinct,
             merges=merges,
             drops=drops,
@@ -148,6 +154,46 @@ class _Finder:
         for n in counted:
             losses[self._seen[n].input] = (*self._conditions.losses(n, self._seen[n]),)[:1]
         return Lookup(star, losses)
+
+    def _membership(self, condition: exp.Expr) -> Spoke | None:
+        """`column in (select column from input where …)`, which is what a semi join does."""
+        inner = condition.unnest()
+        if not isinstance(inner, exp.In) or not isinstance(inner.this, exp.Column):
+            return None
+        query = inner.args.get("query")
+        select = query.unnest() if query is not None else None
+        if not isinstance(select, exp.Select) or set(_clauses(select)) - _PLAIN:
+            return None
+        try:
+            block = block_of(select, self._inputs, self._columns_of)
+            within = _Finder(block, self._inputs, self._columns_of)
+        except Unprovable:
+            return None
+        if len(block.parts) != 1 or len(select.expressions) != 1 or not within.is_alone():
+            return None
+        shown, part = select.expressions[0], block.parts[0]
+        if not isinstance(shown, exp.Column) or part.kind != "table":
+            return None
+        if shown.table.lower() not in ("", part.alias) or len(inner.this.parts) > 2:
+            return None
+        pair = (inner.this.name.lower(), shown.name.lower())
+        if not _is_same(self._block.parts[0], part, pair):
+            return None
+        return Spoke(
+            input=part.node.name.lower(),
+            alias=part.alias,
+            fate="semi",
+            pairs=(pair,),
+            where=_all_of(within.own()),
+        )
+
+    def is_alone(self) -> bool:
+        """Whether all conditions are on the first input alone."""
+        return all(self._is_own(one, 0) for one in self._conditions.everywhere)
+
+    def own(self) -> list[exp.Expr]:
+        """Those that are."""
+        return self._conditions.own(0, self._seen[0])
 
     def _losses(self) -> tuple[Loss, ...]:
         """What can take rows of the first input away, with those that each join alone takes."""
@@ -217,8 +263,12 @@ def _between(block: Block, place: int, condition: exp.Expr) -> tuple[str, str] |
 
 
 def _is_same(first: Part, other: Part, pair: tuple[str, str]) -> bool:
-    mine, theirs = first.columns[pair[0]], other.columns[pair[1]]
-    return mine == theirs and not any(word in mine for word in _NOT_SCALAR)
+    mine, theirs = first.columns.get(pair[0]), other.columns.get(pair[1])
+    return mine is not None and mine == theirs and not any(word in mine for word in _NOT_SCALAR)
+
+
+def _clauses(select: exp.Select) -> list[str]:
+    return [key for key, value in select.args.items() if value]
 
 
 def _all_of(conditions: Sequence[exp.Expr]) -> str:

@@ -22,6 +22,8 @@ KEPT = "headwater kept"
 ROW = quoted("headwater row")
 """Column: the number of an input's row."""
 _DROPPED = f"(select coalesce(sum({quoted(ROWS)}), 0) from {MADE} where {quoted(KEPT)} is not true)"
+_KEYS = quoted("headwater keys")
+"""Table with the keys of the first input's rows."""
 stretched_rows_min = 1_000_000
 """Rows of the first input above which a part of them is looked at first."""
 _stretches_max = 4
@@ -204,19 +206,49 @@ class Star(Struct, frozen=True, kw_only=True):
             found.append(f"select {ROW} from {self._joined(needed, numbered)} where {asked}")
         return " union all ".join(found)
 
-    def lost_keys(self, inputs: Mapping[str, CountedFile]) -> str:
-        """Gives the keys of the first input's lost rows and how many rows of each passed; empty
-        where something else decides, too."""
+    def gather_keys(self, inputs: Mapping[str, CountedFile]) -> tuple[str, ...]:
+        """Statements that put the keys together by which the first input is looked up in the only
+        thing it needs, with how many rows have each; none where that could be as many as rows."""
         needed = self._needed()
         if len(needed) != 1 or self.asking:
-            return ""
-        (spoke,) = needed
+            return ()
+        if inputs[needed[0].input].rows * _few_share > inputs[self.input].rows:
+            return ()
         keys = listed(self.lost_by())
-        rows, by_key = _passing(self), f"{keys}, count(*) as {LOST_ROWS}"
+        rows = f"select {keys}, count(*) as {LOST_ROWS} from {_passing(self)} group by {keys}"
+        return (f"create or replace temp table {_KEYS} as {rows}",)
+
+    def lost_keys(self, inputs: Mapping[str, CountedFile]) -> str:
+        """Gives how many of the first input's rows are lost, by their keys if these are all that
+        decides; empty where several things do."""
+        needed = self._needed()
+        if len(needed) + len(self.asking) != 1:
+            return ""
+        if self.asking:
+            asked = f"({self.asking[0]}) is not true"
+            return f"select count(*) as {LOST_ROWS} from {_passing(self)} where {asked}"
+        (spoke,) = needed
         join = f"{spoke.losing} {spoke.keys()} on {spoke.on(self.alias)}"
-        if inputs[spoke.input].rows * _few_share > inputs[self.input].rows:
-            return f"select {by_key} from {rows} {join} group by {keys}"
-        return f"from (select {by_key} from {rows} group by {keys}) as {quoted(self.alias)} {join}"
+        if self.gather_keys(inputs):
+            return f"from {_KEYS} as {quoted(self.alias)} {join}"
+        keys = listed(self.lost_by())
+        rows = f"{_passing(self)} {join}"
+        return f"select {keys}, count(*) as {LOST_ROWS} from {rows} group by {keys}"
+
+    def prepare_by_keys(self, place: int, inputs: Mapping[str, CountedFile]) -> tuple[str, ...]:
+        """Instead of `prepare`, once the keys are gathered; empty where they are of no use."""
+        if not place or not self.gather_keys(inputs):
+            return ()
+        spoke = self._counted()[place - 1]
+        if spoke.is_left:
+            return ()
+        keys = [f"{quoted(mine)} as {_key(n)}" for n, (mine, _) in enumerate(spoke.pairs)]
+        rows = _passing(spoke, numbered_rows(inputs[spoke.input].path))
+        met = f"(select {', '.join(keys)} from {_KEYS}) as {quoted(spoke.met)}"
+        return (
+            f"create or replace temp table {spoke.found} as select {ROW} from {rows}"
+            f" semi join {met} on {spoke.on(spoke.alias, is_own=True)}",
+        )
 
     def lost_by(self) -> tuple[str, ...]:
         """The columns of the first input by which it is looked up in what it needs."""

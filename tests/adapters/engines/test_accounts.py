@@ -241,8 +241,9 @@ def of_engine(
     if plan.results:
         assert one(engine, plan.results) == one(engine, f"select count(*) from ({sql})")
     thorough = told_of_all(engine, plan.inputs)
-    for promised in ([*files], []):
-        quick = counted(sql, files, columns, promised, is_quick=True)
+    few = {name: CountedFile(path=path, rows=0) for name, path in paths.items()}
+    for promised, sizes in (([*files], files), ([], few)):  # keys are gathered where they are few
+        quick = counted(sql, sizes, columns, promised, is_quick=True)
         if quick.made:
             made_as_wanted(engine, sql, quick)
         else:
@@ -273,9 +274,14 @@ def told(engine: duckdb.DuckDBPyConnection, count: InputCount) -> Count:
     times, reached = engine.execute(count.reached).fetchall()[0]
     filtered = one(engine, count.filtered) if count.filtered else 0
     lost = one(engine, f"select count(*) from ({count.lost})") if count.lost else 0
+    for statement in count.lost_prepare:
+        engine.execute(statement)
     if count.lost_keys:
         by_key = f"select coalesce(sum({LOST_ROWS}), 0) from ({count.lost_keys})"
         assert one(engine, by_key) == lost
+    for statement in count.prepare_by_keys:
+        engine.execute(statement)
+    assert engine.execute(count.reached).fetchall() == [(times, reached)]
     return reached, filtered, lost, None if times is None else times - reached
 
 

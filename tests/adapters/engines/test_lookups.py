@@ -25,6 +25,8 @@ QUICK = [
     "select v from a semi join b using (k)",
     "select v, count(*) from a anti join b on a.k = b.k and b.w > 1 group by all",
     "select v from a where k in (select k from b)",
+    "select v from a where k in (select z.k from b as z where z.w > 1) and v in (select 1)",
+    "select v from a where k in (select w from b) and v in (select k from b where w in (select 1))",
     "select v from a where not exists (select 1 from b where b.k = a.k) and v > 1",
     "select v from a where (select max(w) from b where b.k = a.k and b.w > a.v) = 1 or k in (1)",
 ]

@@ -239,6 +239,11 @@ WHILE_MADE = {
     " group by all having n > 1": (7, 2, 0, 5, 0),
     "select tail from flown semi join aircraft using (tail) where delay > 2": (7, 1, 3, 3, 0),
     "select count(*) as n from flown anti join aircraft using (tail)": (7, 4, 0, 3, 0),
+    "select delay from flown where tail in (select tail from aircraft where maker <> 'Airbus')": (
+        *(7, 2, 0, 5, 0),
+    ),
+    "select delay from flown where tail in (select a.tail from aircraft as a)"
+    " and delay in (select 2) or tail = 'N3'": (7, 2, 0, 5, 0),
     "select carrier, delay from flown where tail not in (select tail from aircraft)"
     " or exists (select 1 from aircraft where maker = 'Boeing' and aircraft.tail = flown.tail)": (
         *(7, 5, 0, 2, 0),
