@@ -140,11 +140,12 @@ class Star(Struct, frozen=True, kw_only=True):
 
     def unique(self) -> str:
         """Gives 0 if the statements hold: how many keys stand more than once in the inputs that are
-        looked up in, and how many rows are in groups that were dropped for more than their own."""
+        looked up in, and how many rows are in groups that were dropped for more than their own.
+        Empty where they hold in any case."""
         found = [one.repeated() for one in self._counted()]
         if self.drops and not self.is_alone:
             found.append(_DROPPED)
-        return f"select {' + '.join(found) or '0'}"
+        return f"select {' + '.join(found)}" if found else ""
 
     def reached(self, place: int) -> str:
         """Gives how often rows of the input at `place` reach the result, and how many do."""
