@@ -10,6 +10,8 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from tests.postgres import PostgresServer, postgres_server
+
 settings.register_profile("headwater", deadline=None)
 settings.load_profile("headwater")  # how long an example takes says more of the machine than of us
 
@@ -30,7 +32,7 @@ def _no_blocking_call() -> Iterator[BlockBuster]:
         yield guard
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """A call that names a port of loopback on which nobody listens now, another each time."""
     given: set[int] = set()
@@ -45,6 +47,13 @@ def free_port() -> Callable[[], int]:
                 return port
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(free_port: Callable[[], int]) -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started for the first test that asks for it."""
+    with postgres_server(free_port()) as server:
+        yield server
 
 
 @pytest.fixture
