@@ -16,6 +16,7 @@ from time import monotonic, sleep
 
 import psycopg
 
+from adapters.postgres import Database
 from domain.errors import Defect
 
 ready_seconds_max = 30.0
@@ -73,11 +74,11 @@ class PostgresServer:
 
     def start(self, *settings: str) -> None:
         """Start it and wait until it serves."""
+        place = ("-D", str(self.folder), "-p", str(self.port))
         options = [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._binaries / "postgres"), "-D", str(self.folder), "-p", str(self.port)]
-                + options,
+                [str(self._binaries / "postgres"), *place, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -112,11 +113,17 @@ class PostgresServer:
         self.execute(f"CREATE DATABASE {name} OWNER headwater")
         return name
 
+    def open_database(self) -> Database:
+        """The way to a new one."""
+        return Database(self.url(self.database()), PASSWORD)
+
     def _is_ready(self) -> bool:
         found = self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port), check=False)
         return found.returncode == 0
 
-    def _run(self, program: str, *args: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+    def _run(
+        self, program: str, *args: str, check: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [str(self._binaries / program), *args],
             check=check,

@@ -1,16 +1,11 @@
 """The event store on SQLite.
 
-    append ─┐                        one transaction, one sync
-    append ─┼─► waiting ──► writer ──────────────────────────► events.db ◄── load, read
-    append ─┘                        answers to all of them             connections of their own
-
-While one group is being synced the next one gathers, so that many callers cost one sync.
+append ──► groups ──► events.db ◄── load, read
+           one sync                 connections of their own
 """
 
-import asyncio
 import math
 import sqlite3
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,16 +13,14 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-import anyio
 import msgspec
 from eventsourcing.persistence import Notification
-from msgspec import Struct
 
 from adapters.eventstore.chain import chain_old_events, insert_links
 from adapters.eventstore.connection import Connection, connected, prepare, transaction
+from adapters.eventstore.groups import Append, GroupWriter, Outcome, placed
 from adapters.eventstore.mapper import (
     EnvelopeMapper,
-    Row,
     event_id_of,
     records_of,
     stretch_from,
@@ -36,37 +29,19 @@ from adapters.eventstore.tail import FollowedLog, Tail, TailFeed
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
 from domain.chain import Link, start_of
-from domain.envelope import check_places
-from domain.errors import Conflict, Failure, Unavailable
 from domain.ids import Position, StreamId, Version
-from domain.record import Recorded, bounded_state
+from domain.record import Recorded
 from projections.ports import EventFeed
 from projections.ports import EventLog as ReadEventLog
 from projections.stretch import Stretch
 
-group_events_max = 5_000
-"""Events in one transaction, as long as one caller's events are not more: bounds memory and the
-time that a caller waits for others."""
-
 statement_rows_max = 199
 """Events in one INSERT: some builds of SQLite bind no more than 999 values."""
-
-Outcome = Sequence[Position] | Failure
 
 _look_seconds = 0.02
 """Between two looks for what other processes have appended: SQLite tells nobody."""
 
 _versions = msgspec.json.Decoder(dict[str, int])
-
-
-class Append(Struct, frozen=True, eq=False):
-    """One caller's events, waiting for their group."""
-
-    stream: StreamId
-    expected: Version
-    envelopes: Sequence[Envelope]
-    states: Sequence[bytes]
-    answer: "asyncio.Future[Outcome]"
 
 
 class SqliteEventStore(EventStore, EventLog, ReadEventLog):
@@ -88,13 +63,10 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         self._writing = writing
         self._loading = loading
         self._reading = reading
-        self._catalog = catalog
         self._mapper = EnvelopeMapper(catalog)
-        self._waiting: deque[Append] = deque()
-        self._writer: asyncio.Task[None] | None = None
-        self._closed = False
         self._tail = Tail(head)
         self._look_seconds = math.inf if is_alone else _look_seconds
+        self._writer = GroupWriter(self._commit, self._tail.extend, catalog)
 
     @classmethod
     @asynccontextmanager
@@ -128,7 +100,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
             try:
                 yield store
             finally:
-                await store._close()
+                await store._writer.close()
 
     @property
     def store_id(self) -> UUID:
@@ -139,20 +111,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         self, stream: StreamId, expected: Version, envelopes: Sequence[Envelope]
     ) -> Sequence[Position]:
         """Append all or none, synced to disk; a caller that gives up may find either."""
-        check_places(stream, expected, envelopes)
-        if not envelopes:
-            return ()
-        if self._closed:
-            raise Unavailable("the event store is closed")
-        states = [bounded_state(envelope, self._catalog) for envelope in envelopes]
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Append(stream, expected, envelopes, states, answer))
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="event store writer")
-        outcome = await answer
-        if isinstance(outcome, Failure):
-            raise outcome
-        return outcome
+        return await self._writer.append(stream, expected, envelopes)
 
     async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
         """A stream's events behind `after`, upcast where they are old."""
@@ -205,80 +164,8 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         """The log for whoever comes back for more: appended here, it is read from memory."""
         return FollowedLog(self, self._tail)
 
-    async def _write(self) -> None:
-        try:
-            while self._waiting:
-                # Callers that are ready to run join this group instead of waiting for its sync.
-                await asyncio.sleep(0)
-                await self._write_group(self._next_group())
-        finally:
-            self._writer = None
-            while self._waiting:
-                _answer(self._waiting.popleft(), Unavailable("the event store's writer ended"))
-
-    def _next_group(self) -> list[Append]:
-        group: list[Append] = []
-        room = group_events_max
-        while self._waiting and (not group or len(self._waiting[0].states) <= room):
-            append = self._waiting.popleft()
-            if not append.answer.done():
-                group.append(append)
-                room -= len(append.states)
-        return group
-
-    async def _write_group(self, group: Sequence[Append]) -> None:
-        outcomes: Sequence[Outcome]
-        try:
-            outcomes = await self._writing.run(
-                partial(_insert_group, group=group, origin=self._origin)
-            )
-        except Unavailable as error:
-            outcomes = [_copy(error) for _ in group]
-        except BaseException:
-            for append in group:
-                _answer(append, Unavailable("the event store's writer was interrupted"))
-            raise
-        written = _records(group, outcomes)
-        if written:
-            self._tail.extend(written)
-        for append, outcome in zip(group, outcomes, strict=True):
-            _answer(append, outcome)
-
-    async def _close(self) -> None:
-        self._closed = True
-        if self._writer is not None:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([self._writer])
-
-
-def _answer(append: Append, outcome: Outcome) -> None:
-    if not append.answer.done():
-        append.answer.set_result(outcome)
-
-
-def _records(group: Sequence[Append], outcomes: Sequence[Outcome]) -> list[Recorded]:
-    """What was written, in order; the positions of one group follow each other."""
-    return [
-        Recorded(
-            position=position,
-            previous=position - 1,
-            event_id=envelope.event_id,
-            stream=append.stream,
-            version=envelope.version,
-            tag=envelope.tag,
-            state=state,
-        )
-        for append, outcome in zip(group, outcomes, strict=True)
-        if not isinstance(outcome, Failure)
-        for position, envelope, state in zip(outcome, append.envelopes, append.states, strict=True)
-    ]
-
-
-def _copy(error: Unavailable) -> Unavailable:
-    # Each caller raises an exception of its own; a shared one would gather their tracebacks.
-    copy = type(error)(error.message, hint=error.hint)
-    copy.__cause__ = error
-    return copy
+    async def _commit(self, group: Sequence[Append]) -> Sequence[Outcome]:
+        return await self._writing.run(partial(_insert_group, group=group, origin=self._origin))
 
 
 def _insert_group(
@@ -290,32 +177,12 @@ def _insert_group(
         # Nobody else writes from here on, so that what is checked stays true until the commit, and
         # a conflict is found before anything of it is written: the others are not touched.
         last_given, last_link, versions = _select_places(connection, group)
-        outcomes, rows = _placed(group, last_given, versions)
+        outcomes, rows = placed(group, last_given, versions)
         for start in range(0, len(rows), statement_rows_max):
             part = rows[start : start + statement_rows_max]
             connection.execute(_insert_sql(len(part)), [value for row in part for value in row])
         insert_links(connection, last_link or origin, rows)
     return outcomes
-
-
-def _placed(
-    group: Sequence[Append], position: Position, versions: dict[str, int]
-) -> tuple[list[Outcome], list[Row]]:
-    """What becomes of each append of a group, and the rows to be written."""
-    outcomes: list[Outcome] = []
-    rows: list[Row] = []
-    for append in group:
-        name = append.stream.id.hex
-        if versions[name] != append.expected:
-            outcomes.append(Conflict(str(append.stream), append.expected))
-            continue
-        versions[name] += len(append.states)
-        first = position + 1
-        for envelope, state in zip(append.envelopes, append.states, strict=True):
-            position += 1
-            rows.append((position, name, envelope.version, envelope.tag, state))
-        outcomes.append(range(first, position + 1))
-    return outcomes, rows
 
 
 _SELECT_PLACES = """

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import msgspec
 import pytest
 
+from adapters.eventstore.postgres import PostgresEventStore
 from adapters.eventstore.sqlite import SqliteEventStore
 from adapters.memory.eventstore import MemoryEventStore
 from domain.catalog import CATALOG
@@ -20,16 +21,17 @@ from domain.pipeline.events import Definition, PipelinePaused, PipelineRegistere
 from domain.record import from_record
 from domain.run.events import StepSkipped
 from tests.contracts.events import envelope, envelopes, new_stream
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
 RAW = msgspec.Raw(b'{"pipeline":"flights"}')
 
-Store = SqliteEventStore | MemoryEventStore
+Store = SqliteEventStore | PostgresEventStore | MemoryEventStore
 Opener = Callable[[], AbstractAsyncContextManager[Store]]
 
 
-@pytest.fixture(params=["sqlite", "memory", "memory on trio"])
+@pytest.fixture(params=["sqlite", "postgres", "memory", "memory on trio"])
 def adapter(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -40,10 +42,13 @@ def anyio_backend(adapter: str) -> str:
 
 
 @pytest.fixture
-def opener(adapter: str, tmp_path: Path) -> Opener:
+def opener(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> Opener:
     """Opens the same store each time; memory has nothing to open again."""
     if adapter == "sqlite":
         return partial(SqliteEventStore.open, tmp_path / "events.db")
+    if adapter == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return partial(PostgresEventStore.open, server.open_database())
 
     @asynccontextmanager
     async def memory() -> AsyncIterator[Store]:
@@ -54,8 +59,8 @@ def opener(adapter: str, tmp_path: Path) -> Opener:
 
 @pytest.fixture
 def lasting(adapter: str) -> None:
-    """For tests of what only a store with a file can promise."""
-    if adapter != "sqlite":
+    """For tests of what only a store on a disk can promise."""
+    if adapter.startswith("memory"):
         pytest.skip("memory is not kept")
 
 

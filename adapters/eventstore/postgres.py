@@ -1,0 +1,328 @@
+"""The event store on PostgreSQL, for several processes at once.
+
+    append ──► groups ──► one statement, one sync ──► stored_events ◄── load, read
+                              │                                         sessions of their own
+                              └── NOTIFY ──► LISTEN of every process ──► wait
+
+Positions are given by whoever writes, one behind the other, and not by the server's sequence: each
+group names the position behind which it wants to stand. Where another process has written, the
+group does not fit and is placed anew, under a lock. So an event becomes visible only after all
+events before it, which is what readers rely on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+from uuid import UUID
+
+import anyio
+import asyncpg
+from eventsourcing.persistence import Notification
+from msgspec import Struct
+
+from adapters.eventstore.groups import Append, GroupWriter, Outcome, first_versions, placed
+from adapters.eventstore.mapper import (
+    EnvelopeMapper,
+    Row,
+    event_id_of,
+    records_of,
+    stretch_from,
+)
+from adapters.eventstore.migrations import migrate
+from adapters.postgres import Database, Session, Sessions, check_server
+from commands.ports import Envelope, EventLog, EventStore
+from domain.catalog import CATALOG, Catalog
+from domain.chain import Link, links_after, start_of
+from domain.errors import Unavailable
+from domain.ids import Position, StreamId, Version
+from domain.record import Recorded
+from projections.ports import EventLog as ReadEventLog
+from projections.stretch import Stretch
+
+WHAT = "the event store"
+
+channel = "stored_events"
+"""Where appends are told; the library's own recorder uses the same one."""
+
+lock_key = 4_936_107_222
+"""Of the advisory lock that is held from the first look at a group's place to its commit."""
+
+readers_max = 4
+"""Sessions that read at the same time."""
+
+read_bytes_max = 64 * 1024**2
+"""Of events that are read at once, unless the first one alone is larger."""
+
+listen_again_seconds = 1.0
+"""Between two tries to hear of appends again; until then readers look by themselves."""
+
+
+class Place(Struct, frozen=True):
+    """Where the store ends."""
+
+    head: Position
+    """The newest event."""
+    given: Position
+    """The position given last, also where its event was taken away."""
+    link: Link
+    """The last one of the chain."""
+
+
+class PostgresEventStore(EventStore, EventLog, ReadEventLog):
+    """Events in one PostgreSQL database, which several processes may share."""
+
+    def __init__(
+        self, *, store_id: UUID, writing: Sessions, reading: Sessions, catalog: Catalog
+    ) -> None:
+        self._store_id = store_id
+        self._writing = writing
+        self._reading = reading
+        self._mapper = EnvelopeMapper(catalog)
+        self._writer = GroupWriter(self._commit, self._grew, catalog)
+        self._newest: Position = 0
+        self._grown = anyio.Event()
+        self._end: Place | None = None
+        """As this process has left it; None where that may not hold any more."""
+        self._alone = False
+        """Whether nobody else has written between this process's last two groups."""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, database: Database, catalog: Catalog = CATALOG) -> AsyncIterator[Self]:
+        """Open the store of a database until the end of the block, made or brought to the newest
+        layout where needed.
+
+        The end waits for appends that have begun. Raises `Unavailable`, `StorageFull`,
+        `Malformed`.
+        """
+        async with (
+            database.sessions(WHAT, 1) as writing,
+            database.sessions(WHAT, readers_max) as reading,
+            database.sessions(WHAT, 1) as listening,
+        ):
+            async with writing.session() as session:
+                await check_server(session, database)
+                store_id = await migrate(session)
+            store = cls(store_id=store_id, writing=writing, reading=reading, catalog=catalog)
+            listener = asyncio.create_task(store._listen(listening), name="event store listener")
+            try:
+                yield store
+            finally:
+                await store._writer.close()
+                listener.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([listener])
+
+    @property
+    def store_id(self) -> UUID:
+        """Made once with the tables."""
+        return self._store_id
+
+    async def append(
+        self, stream: StreamId, expected: Version, envelopes: Sequence[Envelope]
+    ) -> Sequence[Position]:
+        """Append all or none, synced to disk; a caller that gives up may find either."""
+        return await self._writer.append(stream, expected, envelopes)
+
+    async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
+        """A stream's events behind `after`, upcast where they are old."""
+        rows = await self._reading.read(
+            lambda session: session.fetch(_SELECT_STREAM, stream.id, after)
+        )
+        map_event = self._mapper.to_domain_event
+        return [
+            map_event(
+                Notification(
+                    id=position,
+                    originator_id=stream.id,
+                    originator_version=version,
+                    topic=tag,
+                    state=state,
+                )
+            ).envelope
+            for position, version, tag, state in rows
+        ]
+
+    async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
+        """All streams' events behind `after`, undecoded; positions become visible in order."""
+        rows = await self._rows(_SELECT_RECORDS, after, limit)
+        return records_of([row[:5] for row in rows], rows[0][5]) if rows else []
+
+    async def stretch(self, after: Position, limit: int) -> Stretch:
+        """The same events as columns."""
+        rows = await self._rows(_SELECT_STRETCH, after, limit)
+        return stretch_from([row[:4] for row in rows], rows[0][4] if rows else after)
+
+    async def head(self) -> Position:
+        """Position of the newest event."""
+        head: Position = await self._reading.read(lambda session: session.fetchval(_SELECT_HEAD))
+        return head
+
+    async def event_id_at(self, position: Position) -> UUID | None:
+        """The id of the event at `position`."""
+        state: bytes | None = await self._reading.read(
+            lambda session: session.fetchval(
+                "SELECT state FROM stored_events WHERE notification_id = $1", position
+            )
+        )
+        return event_id_of(state) if state is not None else None
+
+    async def wait(self, after: Position, seconds: float) -> Position:
+        """Wait for an event behind `after`; appends of other processes wake it, too."""
+        grown = self._grown
+        found = await self.head()
+        with anyio.move_on_after(seconds) as limit:
+            while found <= after:
+                await grown.wait()
+                found, grown = self._newest, self._grown
+        return await self.head() if limit.cancelled_caught else found
+
+    def _grew(self, written: Sequence[Recorded]) -> None:
+        self._reached(written[-1].position)
+
+    def _reached(self, position: Position) -> None:
+        self._newest = max(self._newest, position)
+        self._grown.set()
+        self._grown = anyio.Event()
+
+    async def _rows(self, query: str, after: Position, limit: int) -> list[Any]:
+        return await self._reading.read(
+            lambda session: session.fetch(query, after, limit, read_bytes_max)
+        )
+
+    async def _commit(self, group: Sequence[Append]) -> Sequence[Outcome]:
+        async with self._writing.session() as session:
+            end, self._end = self._end, None  # unknown, should this be interrupted
+            if end is not None and self._alone:
+                versions = first_versions(group)
+                outcomes, rows = placed(group, end.given, dict(versions))
+                with suppress(asyncpg.UniqueViolationError):
+                    self._end = await _insert(session, rows, end, versions)
+                if self._end is not None:
+                    return outcomes
+            return await self._commit_under_lock(session, group, end)
+
+    async def _commit_under_lock(
+        self, session: Session, group: Sequence[Append], known: Place | None
+    ) -> Sequence[Outcome]:
+        async with session.transaction():
+            # The table first, as an INSERT does: two orders of taking locks would be a deadlock.
+            await session.execute("LOCK TABLE stored_events IN ROW EXCLUSIVE MODE")
+            await session.execute("SELECT pg_advisory_xact_lock($1)", lock_key)
+            before, versions = await self._places(session, group)
+            outcomes, rows = placed(group, before.given, dict(versions))
+            after = await _insert(session, rows, before, versions) if rows else before
+            if after is None:
+                raise Unavailable(f"{WHAT} is written to by somebody who takes no lock")
+        self._end, self._alone = after, before == known
+        return outcomes
+
+    async def _places(
+        self, session: Session, group: Sequence[Append]
+    ) -> tuple[Place, dict[str, Version]]:
+        """The end of the store, and the version of each stream by its name."""
+        rows = await session.fetch(_SELECT_PLACES, [*{append.stream.id for append in group}])
+        head, given, link, _, _ = rows[0]
+        place = Place(head, max(head, given), link or start_of(self._store_id))
+        return place, {row[3].hex: row[4] for row in rows}
+
+    async def _listen(self, listening: Sessions) -> None:
+        """Hear of all appends, also of other processes, for as long as the store is open."""
+        while True:
+            with suppress(Unavailable):
+                async with listening.session() as session:
+                    await self._hear(session)
+            await anyio.sleep(listen_again_seconds)
+
+    async def _hear(self, session: Session) -> None:
+        lost = anyio.Event()
+
+        def heard(*told: object) -> None:
+            position = str(told[-1])  # others may tell nothing here
+            self._reached(int(position) if position.isdecimal() else 0)
+
+        def ended(_: object) -> None:
+            lost.set()
+
+        session.add_termination_listener(ended)
+        await session.add_listener(channel, heard)
+        try:
+            self._reached(await self.head())  # what was told while nobody listened
+            await lost.wait()
+        finally:
+            session.remove_termination_listener(ended)
+            if not session.is_closed():
+                with anyio.CancelScope(shield=True):
+                    await session.remove_listener(channel, heard)
+
+
+_SELECT_STREAM = """
+SELECT notification_id, originator_version, topic, state FROM stored_events
+WHERE originator_id = $1 AND originator_version > $2 ORDER BY originator_version
+"""
+
+_SELECT_HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
+
+_SELECT_RECORDS = """
+SELECT notification_id, originator_id::text, originator_version, topic, state, (
+    SELECT coalesce(max(notification_id), 0) FROM stored_events WHERE notification_id <= $1
+) FROM (
+    SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS size
+    FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2
+) AS page WHERE size < $3 ORDER BY notification_id
+"""
+
+_SELECT_STRETCH = _SELECT_RECORDS.replace("originator_version, ", "")
+
+_SELECT_PLACES = """
+SELECT (SELECT coalesce(max(notification_id), 0) FROM stored_events),
+       coalesce(first_position + length(links) / 32 - 1, 0),
+       substring(links FROM length(links) - 31),
+       name,
+       coalesce((SELECT max(originator_version) FROM stored_events WHERE originator_id = name), 0)
+FROM unnest($1::uuid[]) AS name
+LEFT JOIN (SELECT * FROM event_links ORDER BY first_position DESC LIMIT 1) AS last ON true
+"""
+
+_INSERT = """
+WITH locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($9)
+), inserted AS (
+    INSERT INTO stored_events (notification_id, originator_id, originator_version, topic, state)
+    SELECT row.* FROM locked,
+        unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::bytea[]) AS row
+    WHERE (SELECT coalesce(max(notification_id), 0) FROM stored_events) = $6
+        AND NOT EXISTS (
+            SELECT FROM unnest($7::uuid[], $8::bigint[]) AS stream (id, version)
+            WHERE version <> (SELECT coalesce(max(originator_version), 0) FROM stored_events
+                              WHERE originator_id = stream.id)
+        )
+    RETURNING notification_id
+), chained AS (
+    INSERT INTO event_links SELECT min(notification_id), $10 FROM inserted HAVING count(*) > 0
+)
+SELECT max(notification_id), pg_notify($11, max(notification_id)::text)
+FROM inserted HAVING count(*) > 0
+"""
+# What is compared here may have been read before the lock was free. That does no harm: whoever
+# held it has taken the positions that this statement wants, and it fails.
+
+
+async def _insert(
+    session: Session, rows: Sequence[Row], end: Place, versions: dict[str, Version]
+) -> Place | None:
+    """Insert rows behind `end`, and their links; returns the new end. None where that is not the
+    end, or the streams are not at these versions."""
+    links = list(links_after(end.link, rows))
+    last = await session.fetchval(
+        _INSERT,
+        *zip(*rows, strict=True),
+        end.head,
+        [*versions],
+        [*versions.values()],
+        lock_key,
+        b"".join(links),
+        channel,
+    )
+    return Place(last, last, links[-1]) if last is not None else None

@@ -1,0 +1,226 @@
+"""A PostgreSQL database: where it is, connections that come back, and its errors in our words.
+
+Several processes may use one database at once, and the server may go away at any moment: what was
+asked then fails as `Unavailable`, and whoever asks next gets a new connection.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import asyncpg
+from asyncpg import exceptions
+from asyncpg.pool import PoolConnectionProxy
+
+from domain.errors import Defect, HeadwaterError, Malformed, StorageFull, Unavailable
+
+T = TypeVar("T")
+
+Session: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+version_min = 14
+"""Of the server: older ones get no fixes any more."""
+
+connect_seconds_max = 10.0
+"""For a connection to be made, or to become free."""
+
+statement_seconds_max = 60.0
+"""For the answer to one statement."""
+
+lock_seconds_max = 10
+"""How long a statement waits for another session."""
+
+idle_seconds_max = 30
+"""For a session to go on with a transaction, before the server ends it for the sake of others."""
+
+close_seconds_max = 5.0
+"""For what runs to end, when closing."""
+
+_queries_max = 10**9  # asyncpg would make a new connection after 50,000, and the next one waits
+_port = 5432
+
+
+class Database:
+    """Where a database is, and its password, which is shown nowhere."""
+
+    def __init__(self, url: str, password: str = "") -> None:
+        self._url = url
+        self._password = password or None
+
+    def __str__(self) -> str:
+        """User, host, port and name."""
+        parts = urlsplit(self._url)
+        user = f"{parts.username}@" if parts.username else ""
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        return f"postgresql://{user}{host}:{parts.port or _port}{parts.path}"
+
+    @asynccontextmanager
+    async def sessions(
+        self, what: str, size: int, *, patient: bool = False
+    ) -> AsyncIterator["Sessions"]:
+        """Up to `size` sessions for the work on `what`; for `patient` work statements may take
+        as long as they need."""
+        with translated(what, self):
+            pool = asyncpg.create_pool(
+                self._url,
+                password=self._password,
+                min_size=0,
+                max_size=size,
+                max_queries=_queries_max,
+                timeout=connect_seconds_max,
+                command_timeout=None if patient else statement_seconds_max,
+                init=_configure,
+                reset=_nothing,
+                server_settings={
+                    "application_name": "headwater",
+                    "jit": "off",
+                    "lock_timeout": f"{0 if patient else lock_seconds_max}s",
+                    "idle_in_transaction_session_timeout": f"{0 if patient else idle_seconds_max}s",
+                },
+            )
+            await pool
+        try:
+            yield Sessions(pool, what, self)
+        finally:
+            with anyio.move_on_after(close_seconds_max, shield=True) as closing:
+                await pool.close()
+            if closing.cancelled_caught:
+                pool.terminate()
+
+
+class Sessions:
+    """Sessions in one database, made when they are needed, and made again where they were lost."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", what: str, database: Database) -> None:
+        self._pool = pool
+        self._what = what
+        self._database = database
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """One for the block. Raises `Unavailable`, `StorageFull`, `Defect`."""
+        with translated(self._what, self._database):
+            async with self._pool.acquire(timeout=connect_seconds_max) as session:
+                yield session
+
+    async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """The result of `work`, which changes nothing: where its session was lost, of a second
+        try in a new one. Raises `Unavailable`."""
+        try:
+            async with self.session() as session:
+                return await work(session)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, _PASSING):
+                raise
+        async with self.session() as session:
+            return await work(session)
+
+
+@contextmanager
+def translated(what: str, database: Database) -> Iterator[None]:
+    """Errors of asyncpg and of the server in our words, with their cause."""
+    try:
+        yield
+    except HeadwaterError:
+        raise
+    except (asyncpg.PostgresError, exceptions.InterfaceError, OSError, TimeoutError) as error:
+        raise _failure(error, what, database) from error
+    except exceptions.InternalClientError as error:
+        raise Unavailable(f"{what} in {database} cannot be used: {error}") from error
+
+
+_LOST = (
+    OSError,
+    exceptions.PostgresConnectionError,
+    exceptions.AdminShutdownError,
+    exceptions.CrashShutdownError,
+    exceptions.InterfaceError,
+)
+"""How the end of a session shows."""
+
+_PASSING = (
+    *_LOST,
+    exceptions.DeadlockDetectedError,
+    exceptions.OutdatedSchemaCacheError,
+    exceptions.InvalidCachedStatementError,
+)
+"""What may not happen again when it is tried again."""
+
+_OURS = (
+    asyncpg.DataError,
+    exceptions.DataError,
+    exceptions.IntegrityConstraintViolationError,
+    exceptions.SyntaxOrAccessError,
+)
+"""What only a wrong statement can cause."""
+
+
+def _failure(error: Exception, what: str, database: Database) -> HeadwaterError:
+    told = f"{error}".strip() or type(error).__name__
+    match error:
+        case exceptions.InvalidAuthorizationSpecificationError():
+            return Unavailable(
+                f"{what}: {database} lets nobody in: {told}",
+                hint="give the password by HEADWATER_STORE_PASSWORD, PGPASSWORD or a .pgpass file",
+            )
+        case exceptions.InvalidCatalogNameError():
+            return Unavailable(f"{what}: {database} is not there: {told}", hint="create it first")
+        case exceptions.InsufficientPrivilegeError():
+            return Unavailable(
+                f"{what}: not enough rights in {database}: {told}",
+                hint="let the role own the database, or grant it CREATE on database and schema",
+            )
+        case exceptions.DiskFullError():
+            return StorageFull(f"{what}: {database} has no room to write: {told}")
+        case exceptions.ClientConfigurationError():
+            return Malformed(f"{what}: {database} cannot be used: {told}")
+        case exceptions.UndefinedTableError() | exceptions.UndefinedColumnError():
+            return Defect(f"{what}: no such table in {database}: {told}")
+        case _ if isinstance(error, _OURS):
+            return Defect(f"{what}: a statement failed in {database}: {told}")
+        case TimeoutError():
+            return Unavailable(f"{what}: {database} does not answer")
+        case OSError():
+            return Unavailable(
+                f"{what}: {database} cannot be reached: {error.strerror or told}",
+                hint="is the server running, and are host and port right?",
+            )
+        case _:
+            return Unavailable(f"{what}: {database} cannot be used: {told}")
+
+
+async def _nothing(session: object) -> None:
+    """Sessions are left as they were found: nothing is to be reset between two uses."""
+
+
+async def _configure(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Whatever the server's default is: what was committed is on the disk."""
+    if await connection.fetchval("SHOW synchronous_commit") == "off":
+        await connection.execute("SET synchronous_commit = on")
+
+
+async def check_server(session: Session, database: Database) -> list[str]:
+    """What is odd about a server. Raises `Unavailable` where events would not be safe on it."""
+    ((version, encoding, fsync, pages, standby),) = await session.fetch(_LOOK)
+    refused = ""
+    if session.get_server_version().major < version_min:
+        refused = f"runs PostgreSQL {version}, at least {version_min} is needed"
+    elif standby:
+        refused = "is a standby, which cannot be written to"
+    elif encoding != "UTF8":
+        refused = f"has the encoding {encoding}, and UTF8 is needed"
+    elif fsync != "on":
+        refused = "runs with fsync = off, and would lose events when the power goes"
+    if refused:
+        raise Unavailable(f"{database} {refused}")
+    if pages != "on":
+        return ["full_page_writes is off: a torn page loses events, unless the disk prevents it"]
+    return []
+
+
+_LOOK = """
+SELECT current_setting('server_version'), current_setting('server_encoding'),
+       current_setting('fsync'), current_setting('full_page_writes'), pg_is_in_recovery()
+"""
