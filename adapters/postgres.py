@@ -4,8 +4,9 @@ Several processes may use one database at once, and the server may go away at an
 asked then fails as `Unavailable`, and whoever asks next gets a new connection.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -58,7 +59,12 @@ class Database:
 
     @asynccontextmanager
     async def sessions(
-        self, what: str, size: int, *, patient: bool = False
+        self,
+        what: str,
+        size: int,
+        *,
+        patient: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator["Sessions"]:
         """Up to `size` sessions for the work on `what`; for `patient` work statements may take
         as long as they need."""
@@ -71,13 +77,14 @@ class Database:
                 max_queries=_queries_max,
                 timeout=connect_seconds_max,
                 command_timeout=None if patient else statement_seconds_max,
-                init=_configure,
+                init=None if "synchronous_commit" in settings else _synced,
                 reset=_nothing,
                 server_settings={
                     "application_name": "headwater",
                     "jit": "off",
                     "lock_timeout": f"{0 if patient else lock_seconds_max}s",
                     "idle_in_transaction_session_timeout": f"{0 if patient else idle_seconds_max}s",
+                    **settings,
                 },
             )
             await pool
@@ -195,7 +202,7 @@ async def _nothing(session: object) -> None:
     """Sessions are left as they were found: nothing is to be reset between two uses."""
 
 
-async def _configure(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _synced(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Whatever the server's default is: what was committed is on the disk."""
     if await connection.fetchval("SHOW synchronous_commit") == "off":
         await connection.execute("SET synchronous_commit = on")

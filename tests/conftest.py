@@ -10,6 +10,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from adapters.postgres import Database
 from tests.postgres import PostgresServer, postgres_server
 
 settings.register_profile("headwater", deadline=None)
@@ -29,6 +30,9 @@ def anyio_backend() -> str:
 def _no_blocking_call() -> Iterator[BlockBuster]:
     """A blocking call made in the event loop on behalf of these packages fails its test."""
     with blockbuster_ctx(scanned_modules=NEVER_BLOCKING) as guard:
+        for function in guard.functions.values():
+            # A new connection looks for a password and for certificates among the user's files.
+            function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
         yield guard
 
 
@@ -54,6 +58,14 @@ def postgres(free_port: Callable[[], int]) -> Iterator[PostgresServer]:
     """A PostgreSQL server, started for the first test that asks for it."""
     with postgres_server(free_port()) as server:
         yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[Database]:
+    """An empty database, whose role owns it."""
+    name = postgres.take()
+    yield postgres.way_to(name)
+    postgres.give_back(name)
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
+from adapters.readmodels.dialect import Dialect
 from domain.errors import Defect, NotFound
 
 _MARK = "-- name: "
@@ -22,14 +24,20 @@ class NamedQueries:
             raise NotFound(f"there is no query named {name!r}") from None
 
 
-def load() -> NamedQueries:
-    """All queries of the `.sql` files of this package."""
-    texts: dict[str, str] = {}
+def load(dialect: Dialect) -> NamedQueries:
+    """All queries of this package's `sql`, those of the dialect's own folder before all others."""
     folder = files(__package__).joinpath("sql")
+    return NamedQueries({**_read(folder), **_read(folder.joinpath(dialect.name))})
+
+
+def _read(folder: Traversable) -> dict[str, str]:
+    texts: dict[str, str] = {}
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not file.is_file():
+            continue
         for part in file.read_text(encoding="utf-8").split(_MARK)[1:]:
             name, _, text = part.partition("\n")
             if name.strip() in texts:
                 raise Defect(f"two queries are named {name.strip()!r}")
             texts[name.strip()] = text.strip().rstrip(";")
-    return NamedQueries(texts)
+    return texts

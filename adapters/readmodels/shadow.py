@@ -1,34 +1,28 @@
 """A fold of the store beside a live view: plain functions for a database thread."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from msgspec import Struct
-
-from adapters.readmodels import statements
+from adapters.readmodels import difference
+from adapters.readmodels.dialect import SQLITE, quote
+from adapters.readmodels.known import View
+from adapters.readmodels.statements import Statements
 from adapters.readmodels.views import (
     columns_of,
     create,
     known_view,
+    main,
     set_checkpoint,
     transaction,
 )
 from domain.errors import Conflict
-from projections.ports import Checkpoint, Difference, Row, Table, Value
-
-
-class View(Struct, frozen=True):
-    """What is folded: a view's name, version and tables."""
-
-    name: str
-    version: int
-    tables: tuple[Table, ...]
+from projections.ports import Checkpoint, Difference, Table
 
 
 def make(connection: sqlite3.Connection, view: View, schema: str) -> None:
     """Empty tables in the schema of the shadow."""
     for table in view.tables:
-        connection.execute(statements.create_table(table, schema))
+        connection.execute(Statements(schema, SQLITE).create_table(table))
 
 
 def live_checkpoint(connection: sqlite3.Connection, view: View, schema: str) -> Checkpoint | None:
@@ -39,21 +33,22 @@ def live_checkpoint(connection: sqlite3.Connection, view: View, schema: str) -> 
 
 def rows(connection: sqlite3.Connection, view: View, schema: str) -> int:
     """How many rows all tables have."""
-    counts = [connection.execute(statements.count(t, schema)).fetchone() for t in view.tables]
+    own = Statements(schema, SQLITE)
+    counts = [connection.execute(own.count(table)).fetchone() for table in view.tables]
     return sum(int(count) for (count,) in counts)
 
 
 def copy_live(connection: sqlite3.Connection, view: View, schema: str) -> None:
     """Copy checkpoint and tables of a view from the main schema into an empty one."""
-    name = statements.quote(schema)
+    name = quote(schema)
     connection.execute(f"DROP TABLE IF EXISTS {name}.view_checkpoints")
     connection.execute(
         f"CREATE TABLE {name}.view_checkpoints AS SELECT * FROM main.view_checkpoints"  # noqa: S608  # quoted
     )
     for table in view.tables:
-        connection.execute(statements.drop_table(table.name, schema))
+        connection.execute(Statements(schema, SQLITE).drop_table(table.name))
         if columns_of(connection, table):
-            found = statements.quote(table.name)
+            found = quote(table.name)
             connection.execute(
                 f"CREATE TABLE {name}.{found} AS SELECT * FROM main.{found}"  # noqa: S608  # quoted
             )
@@ -72,34 +67,13 @@ def differences(
 def _unlike(
     connection: sqlite3.Connection, table: Table, schemas: tuple[str, str], limit: int
 ) -> Iterator[Difference]:
-    names = tuple(column.name for column in table.columns)
-    there = columns_of(connection, table, schemas[1])
-    if there != names:
-        yield Difference(
-            table=table.name,
-            key={},
-            expected={"columns": ", ".join(names)},
-            found={"columns": ", ".join(there)} if there else None,
-        )
+    shape = difference.of_shape(table, columns_of(connection, table, schemas[1]))
+    if shape is not None:
+        yield shape
         return
-    for values in connection.execute(statements.compare(table, *schemas), (max(limit, 0),)):
-        yield _difference(table, names, values)
-
-
-def _difference(table: Table, names: Sequence[str], values: Sequence[Value]) -> Difference:
-    expected: Row | None = dict(zip(names, values[2 : 2 + len(names)], strict=True))
-    found: Row | None = dict(zip(names, values[2 + len(names) :], strict=True))
-    if not values[0]:
-        expected = None
-    if not values[1]:
-        found = None
-    row = expected or found or {}
-    return Difference(
-        table=table.name,
-        key={column: row[column] for column in table.key},
-        expected=expected,
-        found=found,
-    )
+    expected, found = (Statements(schema, SQLITE) for schema in schemas)
+    for values in connection.execute(expected.compare(table, found, limit)):
+        yield difference.of_row(table, values)
 
 
 def replace_live(
@@ -119,5 +93,5 @@ def replace_live(
             raise Conflict(f"view {view.name}", checkpoint.position)
         create(connection, view.name, view.version, view.tables)
         for table in view.tables:
-            connection.execute(statements.copy(table, schema))
+            connection.execute(main.copy(table, schema))
         set_checkpoint(connection, view.name, checkpoint)

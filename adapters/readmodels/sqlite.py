@@ -20,9 +20,10 @@ from pathlib import Path
 
 from anyio import CancelScope, Lock, to_thread
 
-from adapters.readmodels import named, shadow, statements, views
+from adapters.readmodels import named, shadow, views
+from adapters.readmodels.dialect import SQLITE, quote
+from adapters.readmodels.known import Known, View
 from adapters.readmodels.moves import Move, move_all
-from adapters.readmodels.shadow import View
 from adapters.readmodels.thread import Inline, Runner, own_thread
 from domain.errors import Defect
 from projections.ports import (
@@ -46,7 +47,7 @@ class SqliteReadModels(ReadModels):
         self._writer = writer
         self._reader = reader
         self._open_shadow = open_shadow
-        self._queries = named.load()
+        self._queries = named.load(SQLITE)
         self._tables: dict[str, views.Writer] = {}
         self._waiting: list[Move] = []
         self._turn = Lock()
@@ -83,7 +84,7 @@ class SqliteReadModels(ReadModels):
             yield cls(runner, runner, lambda view: _memory_shadow(runner, next(numbers), view))
 
     async def checkpoint(self, view: str, version: int) -> Checkpoint | None:
-        def work(connection: sqlite3.Connection) -> views.Known | None:
+        def work(connection: sqlite3.Connection) -> Known | None:
             known = views.known_view(connection, view)
             if known is None or known.version != version:
                 return None
@@ -274,12 +275,12 @@ async def _memory_shadow(runner: Runner, number: int, view: View) -> AsyncIterat
 
     def prepare(connection: sqlite3.Connection) -> None:
         for schema in (own, pinned):
-            connection.execute(f"ATTACH ':memory:' AS {statements.quote(schema)}")
+            connection.execute(f"ATTACH ':memory:' AS {quote(schema)}")
         shadow.make(connection, view, own)
 
     def forget(connection: sqlite3.Connection) -> None:
         for schema in (own, pinned):
-            connection.execute(f"DETACH {statements.quote(schema)}")
+            connection.execute(f"DETACH {quote(schema)}")
 
     await runner.run(prepare)
     try:

@@ -3,40 +3,26 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from uuid import UUID
 
-import msgspec
-from msgspec import Struct
-
-from adapters.readmodels import statements
+from adapters.readmodels.dialect import SQLITE, quote
+from adapters.readmodels.known import (
+    PLACE,
+    PREPARE,
+    Known,
+    columns_named,
+    known_from,
+    place_of,
+    tables_text,
+)
+from adapters.readmodels.statements import BulkStatements, Statements
 from domain.errors import Conflict, Defect, Failure, StorageFull, Unavailable
 from projections.ports import Bulk, Checkpoint, Table, Value
-
-_PREPARE = """
-CREATE TABLE IF NOT EXISTS view_checkpoints (
-    view TEXT PRIMARY KEY,
-    version INTEGER NOT NULL,
-    tables TEXT NOT NULL,
-    store_id TEXT,
-    position INTEGER,
-    event_id TEXT,
-    events INTEGER,
-    digest TEXT
-)
-"""
 
 statement_values_max = 999
 """Values bound by one statement: some builds of SQLite take no more."""
 
-Parameters = tuple[Value, ...]
-
-
-class Known(Struct, frozen=True):
-    """A view as the database has it; without a checkpoint as long as it is empty."""
-
-    version: int
-    tables: tuple[Table, ...]
-    checkpoint: Checkpoint | None
+main = Statements("main", SQLITE)
+"""SQL on the live tables."""
 
 
 @contextmanager
@@ -101,34 +87,24 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def prepare(connection: sqlite3.Connection) -> None:
     """Make the table of checkpoints in a new database."""
-    connection.execute(_PREPARE)
+    connection.execute(PREPARE)
 
 
 def known_view(connection: sqlite3.Connection, view: str, schema: str = "main") -> Known | None:
     """What the database knows of a view."""
     row = connection.execute(
         "SELECT version, tables, store_id, position, event_id, events, digest"  # noqa: S608  # quoted
-        f" FROM {statements.quote(schema)}.view_checkpoints WHERE view = ?",
+        f" FROM {quote(schema)}.view_checkpoints WHERE view = ?",
         (view,),
     ).fetchone()
     if row is None:
         return None
-    version, tables, store_id, position, event_id, events, digest = row
-    checkpoint = None
-    if position is not None:
-        checkpoint = Checkpoint(
-            store_id=UUID(store_id),
-            position=position,
-            event_id=UUID(event_id) if event_id else None,
-            events=events,
-            digest=digest,
-        )
-    return Known(version, msgspec.json.decode(tables, type=tuple[Table, ...]), checkpoint)
+    return known_from(row)
 
 
 def is_whole(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
     """Whether each table is there with its columns."""
-    return all(columns_of(connection, table) == _names(table) for table in tables)
+    return all(columns_of(connection, table) == columns_named(table) for table in tables)
 
 
 def columns_of(
@@ -141,10 +117,6 @@ def columns_of(
     return tuple(name for (name,) in rows)
 
 
-def _names(table: Table) -> tuple[str, ...]:
-    return tuple(column.name for column in table.columns)
-
-
 def create(
     connection: sqlite3.Connection, view: str, version: int, tables: Sequence[Table]
 ) -> None:
@@ -152,76 +124,49 @@ def create(
     before = known_view(connection, view)
     old = [table.name for table in before.tables] if before else []
     for name in dict.fromkeys([*old, *(table.name for table in tables)]):
-        connection.execute(statements.drop_table(name))
+        connection.execute(main.drop_table(name))
     for table in tables:
-        connection.execute(statements.create_table(table))
-        for index in statements.create_indexes(table):
+        connection.execute(main.create_table(table))
+        for index in main.create_indexes(table):
             connection.execute(index)
     connection.execute("DELETE FROM view_checkpoints WHERE view = ?", (view,))
     connection.execute(
         "INSERT INTO view_checkpoints (view, version, tables) VALUES (?, ?, ?)",
-        (view, version, msgspec.json.encode(tables).decode()),
+        (view, version, tables_text(tables)),
     )
 
 
-_PLACE = ("store_id", "position", "event_id", "events", "digest")
-_SET = f"UPDATE view_checkpoints SET {', '.join(f'{name} = ?' for name in _PLACE)} WHERE view = ?"  # noqa: S608  # names above
-_MOVE = f"{_SET} AND ({', '.join(_PLACE)}) IS (?, ?, ?, ?, ?)"
+_SET = f"UPDATE view_checkpoints SET {', '.join(f'{name} = ?' for name in PLACE)} WHERE view = ?"  # noqa: S608  # names above
+_MOVE = f"{_SET} AND ({', '.join(PLACE)}) IS (?, ?, ?, ?, ?)"
 
 
 def set_checkpoint(connection: sqlite3.Connection, view: str, checkpoint: Checkpoint) -> None:
     """Write a view's checkpoint, whatever it was before."""
-    connection.execute(_SET, (*_checkpoint_values(checkpoint), view))
+    connection.execute(_SET, (*place_of(checkpoint), view))
 
 
 def move_checkpoint(
     connection: sqlite3.Connection, view: str, expected: Checkpoint | None, checkpoint: Checkpoint
 ) -> None:
     """Write a view's checkpoint if it is at `expected`; raises `Conflict`."""
-    before = _checkpoint_values(expected) if expected else (None,) * len(_PLACE)
-    moved = connection.execute(_MOVE, (*_checkpoint_values(checkpoint), view, *before))
+    moved = connection.execute(_MOVE, (*place_of(checkpoint), view, *place_of(expected)))
     if moved.rowcount != 1:
         raise Conflict(f"view {view}", expected.position if expected else 0)
 
 
-def _checkpoint_values(checkpoint: Checkpoint) -> Parameters:
-    return (
-        str(checkpoint.store_id),
-        checkpoint.position,
-        str(checkpoint.event_id) if checkpoint.event_id else None,
-        checkpoint.events,
-        checkpoint.digest,
-    )
-
-
 class Writer:
-    """Applies changes to the tables of one view in one schema; keeps its SQL text."""
+    """Applies changes to the tables of one view in one schema."""
 
     def __init__(self, tables: Sequence[Table], schema: str = "main") -> None:
-        self._tables = {table.name: table for table in tables}
-        self._schema = schema
-        self._statements: dict[_Shape, str] = {}
+        self._statements = BulkStatements(tables, schema, SQLITE)
 
     def apply(self, connection: sqlite3.Connection, changes: Sequence[Bulk]) -> None:
         """Apply changes in order."""
         for bulk in changes:
             width = len(bulk.rows[0])
             for rows in _pieces(bulk.rows, statement_values_max // width):
-                shape = (bulk.kind, bulk.table, bulk.columns, len(rows))
-                statement = self._statements.get(shape)
-                if statement is None:
-                    statement = self._statements[shape] = self._statement(bulk, len(rows))
+                statement = self._statements.of(bulk, len(rows))
                 connection.execute(statement, [value for row in rows for value in row])
-
-    def _statement(self, bulk: Bulk, rows: int) -> str:
-        table = self._tables.get(bulk.table)
-        if table is None or not set(bulk.columns) <= {column.name for column in table.columns}:
-            columns = ", ".join(bulk.columns)
-            raise Defect(f"a view has no table {bulk.table!r} with columns {columns}")
-        return _MAKERS[bulk.kind](table, bulk.columns, self._schema, rows)
-
-
-_Shape = tuple[str, str, tuple[str, ...], int]
 
 
 def _pieces(
@@ -234,6 +179,3 @@ def _pieces(
             size >>= 1
         yield rows[start : start + size]
         start += size
-
-
-_MAKERS = {"put": statements.put, "add": statements.add, "delete": statements.delete}

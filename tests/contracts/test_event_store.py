@@ -21,7 +21,6 @@ from domain.pipeline.events import Definition, PipelinePaused, PipelineRegistere
 from domain.record import from_record
 from domain.run.events import StepSkipped
 from tests.contracts.events import envelope, envelopes, new_stream
-from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -47,8 +46,7 @@ def opener(adapter: str, tmp_path: Path, request: pytest.FixtureRequest) -> Open
     if adapter == "sqlite":
         return partial(SqliteEventStore.open, tmp_path / "events.db")
     if adapter == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        return partial(PostgresEventStore.open, server.open_database())
+        return partial(PostgresEventStore.open, request.getfixturevalue("database"))
 
     @asynccontextmanager
     async def memory() -> AsyncIterator[Store]:

@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 
 from adapters.readmodels.open_steps import ViewOpenSteps
-from adapters.readmodels.sqlite import SqliteReadModels
 from commands.ports import OpenStep, Task
 from domain.errors import Conflict, Defect, NotFound, StorageFull
 from projections.dispatch import DISPATCH
@@ -27,9 +26,11 @@ from projections.ports import (
 from tests.contracts.read_models import (
     KINDS,
     Kind,
+    Models,
     loop_of,
     one_by_one,
     open_read_models,
+    place_for,
     rows_of,
     tamper,
 )
@@ -67,13 +68,13 @@ def anyio_backend(kind: Kind) -> str:
 
 
 @pytest.fixture
-async def models(kind: Kind, tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
-    async with open_read_models(kind, tmp_path) as opened:
+async def models(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Models]:
+    async with open_read_models(kind, place_for(kind, request)) as opened:
         await opened.create("some", 1, [TABLE])
         yield opened
 
 
-async def apply(models: SqliteReadModels, *changes: Change) -> list[tuple[object, ...]]:
+async def apply(models: Models, *changes: Change) -> list[tuple[object, ...]]:
     before = await models.checkpoint("some", 1)
     await models.apply_once(
         "some", before, one_by_one(changes), at(before.position + 1 if before else 1)
@@ -82,30 +83,30 @@ async def apply(models: SqliteReadModels, *changes: Change) -> list[tuple[object
 
 
 async def test_a_view_starts_without_rows_and_without_a_checkpoint(
-    models: SqliteReadModels,
+    models: Models,
 ) -> None:
     assert await models.checkpoint("some", 1) is None
     assert await rows_of(models, "some_rows") == []
 
 
-async def test_puts_set_the_columns_they_name(models: SqliteReadModels) -> None:
+async def test_puts_set_the_columns_they_name(models: Models) -> None:
     await apply(models, Put("some_rows", ("x", 1), {"text": "old", "n": 5}))
     assert await apply(models, Put("some_rows", ("x", 1), {"text": "new"})) == [("x", 1, "new", 5)]
 
 
-async def test_a_put_without_values_makes_the_row(models: SqliteReadModels) -> None:
+async def test_a_put_without_values_makes_the_row(models: Models) -> None:
     assert await apply(models, Put("some_rows", ("x", 1), {})) == [("x", 1, None, None)]
     assert await apply(models, Put("some_rows", ("x", 1), {})) == [("x", 1, None, None)]
 
 
-async def test_adding_starts_at_zero(models: SqliteReadModels) -> None:
+async def test_adding_starts_at_zero(models: Models) -> None:
     await apply(models, Add("some_rows", ("x", 1), {"n": 2}))
     await apply(models, Put("some_rows", ("y", 1), {"text": "t"}))
     changes = (Add("some_rows", ("x", 1), {"n": 3}), Add("some_rows", ("y", 1), {"n": 4}))
     assert await apply(models, *changes) == [("x", 1, None, 5), ("y", 1, "t", 4)]
 
 
-async def test_changes_are_applied_in_order(models: SqliteReadModels) -> None:
+async def test_changes_are_applied_in_order(models: Models) -> None:
     changes = (
         Put("some_rows", ("x", 1), {"n": 1}),
         Delete("some_rows", ("x", 1)),
@@ -118,11 +119,11 @@ async def test_changes_are_applied_in_order(models: SqliteReadModels) -> None:
     assert await apply(models, *changes) == [("x", 3, None, 4), ("y", 1, None, 3)]
 
 
-async def test_removing_what_is_not_there_changes_nothing(models: SqliteReadModels) -> None:
+async def test_removing_what_is_not_there_changes_nothing(models: Models) -> None:
     assert await apply(models, Delete("some_rows", ("x", 1))) == []
 
 
-async def test_changes_and_checkpoint_are_applied_once(models: SqliteReadModels) -> None:
+async def test_changes_and_checkpoint_are_applied_once(models: Models) -> None:
     change = Add("some_rows", ("x", 1), {"n": 1})
     await models.apply_once("some", None, one_by_one([change]), at(5))
     for expected in (None, at(4), at(6)):
@@ -132,7 +133,7 @@ async def test_changes_and_checkpoint_are_applied_once(models: SqliteReadModels)
     assert await rows_of(models, "some_rows") == [("x", 1, None, 1)]
 
 
-async def test_a_change_that_fails_takes_all_others_with_it(models: SqliteReadModels) -> None:
+async def test_a_change_that_fails_takes_all_others_with_it(models: Models) -> None:
     good = Put("some_rows", ("x", 1), {"n": 1})
     for bad in (
         Put("some_rows", ("x", 2), {"nowhere": 1}),
@@ -146,7 +147,7 @@ async def test_a_change_that_fails_takes_all_others_with_it(models: SqliteReadMo
 
 
 async def test_another_version_has_no_checkpoint_and_replaces_the_tables(
-    models: SqliteReadModels,
+    models: Models,
 ) -> None:
     await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
     assert await models.checkpoint("some", 2) is None
@@ -158,18 +159,18 @@ async def test_another_version_has_no_checkpoint_and_replaces_the_tables(
         await rows_of(models, "some_rows")
 
 
-async def test_a_view_whose_table_is_gone_has_no_checkpoint(models: SqliteReadModels) -> None:
+async def test_a_view_whose_table_is_gone_has_no_checkpoint(models: Models) -> None:
     await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
     await tamper(models, "DROP TABLE some_rows")
     assert await models.checkpoint("some", 1) is None
 
 
-async def test_a_view_that_nobody_asked_for_is_not_written(models: SqliteReadModels) -> None:
+async def test_a_view_that_nobody_asked_for_is_not_written(models: Models) -> None:
     with pytest.raises(Defect):
         await models.apply_once("unknown", None, [], at(1))
 
 
-async def test_an_unknown_query_is_told(models: SqliteReadModels) -> None:
+async def test_an_unknown_query_is_told(models: Models) -> None:
     with pytest.raises(NotFound):
         await models.query("some.nonsense", {})
 
@@ -180,7 +181,7 @@ async def fold(shadow: Shadow, *changes: Change) -> list[Difference]:
 
 
 async def test_a_fold_beside_tells_missing_doubled_and_altered_rows(
-    models: SqliteReadModels,
+    models: Models,
 ) -> None:
     await apply(
         models,
@@ -208,14 +209,14 @@ async def test_a_fold_beside_tells_missing_doubled_and_altered_rows(
     ]
 
 
-async def test_differences_end_at_the_limit(models: SqliteReadModels) -> None:
+async def test_differences_end_at_the_limit(models: Models) -> None:
     async with models.beside("some", 1, [TABLE]) as shadow:
         await shadow.pin()
         await shadow.apply(one_by_one(Put("some_rows", ("x", n), {"n": n}) for n in range(9)))
         assert len(await shadow.differences(4)) == 4
 
 
-async def test_a_pinned_view_is_compared_as_it_was(models: SqliteReadModels) -> None:
+async def test_a_pinned_view_is_compared_as_it_was(models: Models) -> None:
     change = Put("some_rows", ("x", 1), {"n": 1})
     await apply(models, change)
     async with models.beside("some", 1, [TABLE]) as shadow:
@@ -226,7 +227,7 @@ async def test_a_pinned_view_is_compared_as_it_was(models: SqliteReadModels) -> 
         assert [d.key for d in await fold(shadow)] == [{"a": "y", "b": 1}]
 
 
-async def test_a_missing_table_is_one_difference(models: SqliteReadModels) -> None:
+async def test_a_missing_table_is_one_difference(models: Models) -> None:
     await tamper(models, "DROP TABLE some_rows")
     async with models.beside("some", 1, [TABLE]) as shadow:
         await shadow.pin()
@@ -234,7 +235,7 @@ async def test_a_missing_table_is_one_difference(models: SqliteReadModels) -> No
     assert [(d.table, d.key, d.found) for d in found] == [("some_rows", {}, None)]
 
 
-async def test_a_swap_puts_the_fold_in_place(models: SqliteReadModels) -> None:
+async def test_a_swap_puts_the_fold_in_place(models: Models) -> None:
     await apply(models, Put("some_rows", ("wrong", 1), {"n": 1}))
     async with models.beside("some", 1, [TABLE]) as shadow:
         await shadow.apply(one_by_one([Put("some_rows", ("right", 1), {"n": 1})]))
@@ -244,7 +245,7 @@ async def test_a_swap_puts_the_fold_in_place(models: SqliteReadModels) -> None:
     assert len(await apply(models, Put("some_rows", ("more", 1), {}))) == 2
 
 
-async def test_a_swap_never_moves_a_view_back(models: SqliteReadModels) -> None:
+async def test_a_swap_never_moves_a_view_back(models: Models) -> None:
     await models.apply_once("some", None, one_by_one([Put("some_rows", ("x", 1), {})]), at(5))
     async with models.beside("some", 1, [TABLE]) as shadow:
         with pytest.raises(Conflict):
@@ -257,7 +258,7 @@ async def test_a_swap_never_moves_a_view_back(models: SqliteReadModels) -> None:
     assert await rows_of(models, "some_rows") == []
 
 
-async def test_two_folds_stand_beside_one_view(models: SqliteReadModels) -> None:
+async def test_two_folds_stand_beside_one_view(models: Models) -> None:
     async with (
         models.beside("some", 1, [TABLE]) as first,
         models.beside("some", 1, [TABLE]) as second,
@@ -266,7 +267,7 @@ async def test_two_folds_stand_beside_one_view(models: SqliteReadModels) -> None
         assert (await first.rows(), await second.rows()) == (1, 0)
 
 
-async def test_open_steps_are_told_in_pages(models: SqliteReadModels) -> None:
+async def test_open_steps_are_told_in_pages(models: Models) -> None:
     await models.create(DISPATCH.name, DISPATCH.version, DISPATCH.tables)
     values: dict[str, Value] = {
         "attempt": 2,
@@ -318,7 +319,7 @@ async def test_a_file_that_is_no_database_is_replaced(kind: Kind, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["file", "memory"])
-async def test_a_full_disk_changes_nothing(models: SqliteReadModels) -> None:
+async def test_a_full_disk_changes_nothing(models: Models) -> None:
     await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
     before = await models.checkpoint("some", 1)
     await tamper(models, "PRAGMA max_page_count = 1")
@@ -329,7 +330,7 @@ async def test_a_full_disk_changes_nothing(models: SqliteReadModels) -> None:
     assert await rows_of(models, "some_rows") == [("x", 1, None, 1)]
 
 
-async def test_any_identifier_can_be_a_name(models: SqliteReadModels) -> None:
+async def test_any_identifier_can_be_a_name(models: Models) -> None:
     odd = Table(
         name='a "table"; drop',
         columns=(Column('k"'), Column("select"), Column("n o", "integer")),

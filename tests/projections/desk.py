@@ -9,14 +9,13 @@ import msgspec
 
 from adapters.memory.eventstore import MemoryEventStore
 from adapters.readmodels.progress import ViewProgress
-from adapters.readmodels.sqlite import SqliteReadModels
 from domain.record import Recorded, from_record
 from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.quality import QUALITY
 from projections.queries import Queries
 from projections.questions import Document
-from tests.contracts.read_models import open_read_models
+from tests.contracts.read_models import Models, open_read_models
 from tests.projections.histories import all_kinds
 from tests.projections.support import ListLog, Stage
 
@@ -28,7 +27,7 @@ class Desk:
     """Queries over a history, and what a test may move underneath."""
 
     def __init__(
-        self, queries: Queries, log: ListLog, models: SqliteReadModels, progress: ViewProgress
+        self, queries: Queries, log: ListLog, models: Models, progress: ViewProgress
     ) -> None:
         self.queries = queries
         self.log = log

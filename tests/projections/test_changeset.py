@@ -13,7 +13,7 @@ from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import Defect
 from projections.changeset import ChangeSet
 from projections.ports import Add, Bulk, Change, Checkpoint, Column, Delete, DeleteWhere, Put, Table
-from tests.contracts.read_models import one_by_one, open_read_models, rows_of
+from tests.contracts.read_models import Models, one_by_one, open_read_models, rows_of
 
 pytestmark = pytest.mark.anyio
 
@@ -49,12 +49,12 @@ def merged(some: list[Change]) -> list[Bulk]:
 
 
 @pytest.fixture
-async def models(tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
+async def models(tmp_path: Path) -> AsyncIterator[Models]:
     async with open_read_models("memory", tmp_path) as opened:
         yield opened
 
 
-async def effect(models: SqliteReadModels, *batches: list[Bulk]) -> list[tuple[object, ...]]:
+async def effect(models: Models, *batches: list[Bulk]) -> list[tuple[object, ...]]:
     await models.create("some", 1, [TABLE])
     before = None
     for position, batch in enumerate(batches, 1):
@@ -108,7 +108,7 @@ def test_an_amount_cannot_be_added_to_text() -> None:
         merged([Put("some_rows", ("x", 1), {"n": "text"}), Add(*_more(1))])
 
 
-async def test_a_drained_set_is_empty(models: SqliteReadModels) -> None:
+async def test_a_drained_set_is_empty(models: Models) -> None:
     collected = ChangeSet([TABLE])
     collected.add([DeleteWhere("some_rows", {"a": "x"}), Put("some_rows", ("x", 1), {})])
     assert len(collected.drain()) == 2

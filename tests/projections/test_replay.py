@@ -1,7 +1,6 @@
 """Verify, repair and replay: whatever was done to a view is found, named and undone."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,6 @@ import anyio
 import msgspec
 import pytest
 
-from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import Malformed
 from projections.completeness import check
 from projections.dispatch import DISPATCH
@@ -19,7 +17,16 @@ from projections.ports import Table, Value
 from projections.projection import Projection
 from projections.quality import QUALITY
 from projections.replay import Report, Swap, ViewReport, replay, verify
-from tests.contracts.read_models import KINDS, Kind, loop_of, open_read_models, rows_of, tamper
+from tests.contracts.read_models import (
+    KINDS,
+    Kind,
+    Models,
+    loop_of,
+    open_read_models,
+    place_for,
+    rows_of,
+    tamper,
+)
 from tests.projections.histories import all_kinds, runs
 from tests.projections.support import ListLog, Stage
 
@@ -42,8 +49,8 @@ def anyio_backend(kind: Kind) -> str:
 
 
 @pytest.fixture
-async def models(kind: Kind, tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
-    async with open_read_models(kind, tmp_path) as opened:
+async def models(kind: Kind, request: pytest.FixtureRequest) -> AsyncIterator[Models]:
+    async with open_read_models(kind, place_for(kind, request)) as opened:
         for view in VIEWS:
             await Stage(view, ListLog(EVENTS), opened).worker.start()
         yield opened
@@ -58,15 +65,13 @@ def quoted(names: tuple[str, ...]) -> list[str]:
     return [f'"{name}"' for name in names]
 
 
-async def one_row(models: SqliteReadModels, table: Table) -> dict[str, Any]:
+async def one_row(models: Models, table: Table) -> dict[str, Any]:
     rows = await rows_of(models, table.name)
     names = [column.name for column in table.columns]
     return dict(zip(names, rows[len(rows) // 2], strict=True))
 
 
-async def where_key(
-    models: SqliteReadModels, statement: str, table: Table, row: dict[str, Any]
-) -> int:
+async def where_key(models: Models, statement: str, table: Table, row: dict[str, Any]) -> int:
     condition = " AND ".join(f"{name} = ?" for name in quoted(table.key))
     values = tuple(row[name] for name in table.key)
     return await tamper(models, f"{statement} WHERE {condition}", values)
@@ -80,7 +85,7 @@ def the_difference(report: Report, view: Projection) -> Any:
     return difference
 
 
-async def is_repaired(log: ListLog, models: SqliteReadModels) -> bool:
+async def is_repaired(log: ListLog, models: Models) -> bool:
     repaired = await verify(log, models, VIEWS, repair=True)
     again = await verify(log, models, VIEWS)
     return repaired.ok and again.ok and not any(part.differences for part in again.projections)
@@ -92,9 +97,7 @@ def test_the_histories_have_every_event_that_is_decided_today() -> None:
     assert wanted - {record.tag for record in EVENTS} == elsewhere
 
 
-async def test_untouched_views_are_as_the_store_says(
-    models: SqliteReadModels, log: ListLog
-) -> None:
+async def test_untouched_views_are_as_the_store_says(models: Models, log: ListLog) -> None:
     report = await verify(log, models, VIEWS)
     assert report.ok
     assert [(part.name, part.position, part.events) for part in report.projections] == [
@@ -106,7 +109,7 @@ async def test_untouched_views_are_as_the_store_says(
 
 @pytest.mark.parametrize(("view", "table"), TABLES, ids=[table.name for _, table in TABLES])
 async def test_a_missing_row_is_found_named_and_repaired(
-    models: SqliteReadModels, log: ListLog, view: Projection, table: Table
+    models: Models, log: ListLog, view: Projection, table: Table
 ) -> None:
     row = await one_row(models, table)
     statement = f"DELETE FROM {table.name}"  # noqa: S608  # our own name
@@ -121,7 +124,7 @@ async def test_a_missing_row_is_found_named_and_repaired(
 
 @pytest.mark.parametrize(("view", "table"), TABLES, ids=[table.name for _, table in TABLES])
 async def test_a_doubled_row_is_found_named_and_repaired(
-    models: SqliteReadModels, log: ListLog, view: Projection, table: Table
+    models: Models, log: ListLog, view: Projection, table: Table
 ) -> None:
     row = await one_row(models, table)
     last = table.key[-1]
@@ -143,7 +146,7 @@ async def test_a_doubled_row_is_found_named_and_repaired(
 
 @pytest.mark.parametrize(("view", "table"), TABLES, ids=[table.name for _, table in TABLES])
 async def test_an_altered_row_is_found_named_and_repaired(
-    models: SqliteReadModels, log: ListLog, view: Projection, table: Table
+    models: Models, log: ListLog, view: Projection, table: Table
 ) -> None:
     row = await one_row(models, table)
     for column in [c for c in table.columns if c.name not in table.key]:
@@ -161,7 +164,7 @@ async def test_an_altered_row_is_found_named_and_repaired(
 
 @pytest.mark.parametrize("column", ["position", "event_id", "events", "digest", "store_id"])
 async def test_a_place_that_is_wrong_is_found_and_repaired(
-    models: SqliteReadModels, log: ListLog, column: str
+    models: Models, log: ListLog, column: str
 ) -> None:
     planted = {"event_id": str(UUID(int=3)), "store_id": str(UUID(int=3)), "digest": "0"}
     await tamper(
@@ -177,16 +180,14 @@ async def test_a_place_that_is_wrong_is_found_and_repaired(
     assert (await check(log, models, LINEAGE)).ok
 
 
-async def test_a_dropped_table_is_found_and_repaired(
-    models: SqliteReadModels, log: ListLog
-) -> None:
+async def test_a_dropped_table_is_found_and_repaired(models: Models, log: ListLog) -> None:
     await tamper(models, "DROP TABLE lineage_edges")
     difference = the_difference(await verify(log, models, VIEWS), LINEAGE)
     assert (difference.table, difference.key, difference.found) == ("lineage_edges", {}, None)
     assert await is_repaired(log, models)
 
 
-async def test_the_report_is_what_scripts_rely_on(models: SqliteReadModels, log: ListLog) -> None:
+async def test_the_report_is_what_scripts_rely_on(models: Models, log: ListLog) -> None:
     await tamper(models, "DELETE FROM lineage_runs")
     report = msgspec.json.decode(msgspec.json.encode(await verify(log, models, VIEWS)))
     assert report["ok"] is False
@@ -196,7 +197,7 @@ async def test_the_report_is_what_scripts_rely_on(models: SqliteReadModels, log:
     assert set(lineage["differences"][0]) == {"table", "key", "expected", "found", "stream"}
 
 
-async def test_a_late_view_is_no_difference(models: SqliteReadModels, log: ListLog) -> None:
+async def test_a_late_view_is_no_difference(models: Models, log: ListLog) -> None:
     more = ListLog([*EVENTS])
     late = ListLog(EVENTS[:40])
     stage = Stage(MONITORING, late, models)
@@ -210,7 +211,7 @@ async def test_a_late_view_is_no_difference(models: SqliteReadModels, log: ListL
     assert (cheap.ok, cheap.position, cheap.head) == (True, 40, len(EVENTS))
 
 
-async def test_a_replay_swaps_and_catches_up(models: SqliteReadModels, log: ListLog) -> None:
+async def test_a_replay_swaps_and_catches_up(models: Models, log: ListLog) -> None:
     log.records = EVENTS[:60]
     for view in VIEWS:
         await models.create(view.name, view.version, view.tables)
@@ -225,11 +226,9 @@ async def test_a_replay_swaps_and_catches_up(models: SqliteReadModels, log: List
 
 
 async def test_a_view_that_was_never_built_is_told_and_built(
-    kind: Kind, log: ListLog, tmp_path: Path
+    kind: Kind, log: ListLog, request: pytest.FixtureRequest
 ) -> None:
-    folder = tmp_path / "empty"
-    await anyio.Path(folder).mkdir()
-    async with open_read_models(kind, folder) as models:
+    async with open_read_models(kind, place_for(kind, request)) as models:
         report = await verify(log, models, [LINEAGE])
         assert not report.ok
         assert report.projections[0].differences[0].found is None
@@ -237,7 +236,7 @@ async def test_a_view_that_was_never_built_is_told_and_built(
 
 
 async def test_an_unreadable_event_stops_a_replay_and_leaves_the_view(
-    models: SqliteReadModels, log: ListLog
+    models: Models, log: ListLog
 ) -> None:
     before = await rows_of(models, "monitoring_runs")
     log.records = [
@@ -249,7 +248,7 @@ async def test_an_unreadable_event_stops_a_replay_and_leaves_the_view(
 
 
 async def test_a_view_that_is_being_written_shows_no_false_difference(
-    models: SqliteReadModels,
+    models: Models,
 ) -> None:
     events = list(runs(150))
     log = ListLog(events[:500])

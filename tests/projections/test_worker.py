@@ -7,7 +7,6 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import Malformed, TimedOut, Unavailable
 from domain.record import Recorded
 from domain.run.events import StepSkipped
@@ -16,7 +15,7 @@ from projections.monitoring import MONITORING
 from projections.ports import Change
 from projections.projection import Fact, Handler, Projection
 from projections.replay import verify
-from tests.contracts.read_models import open_read_models, rows_of
+from tests.contracts.read_models import Models, open_read_models, rows_of
 from tests.projections.histories import History, runs
 from tests.projections.support import ListLog, Stage
 
@@ -26,13 +25,13 @@ EVENTS = list(runs(3))
 
 
 @pytest.fixture
-async def models(tmp_path: Path) -> AsyncIterator[SqliteReadModels]:
+async def models(tmp_path: Path) -> AsyncIterator[Models]:
     async with open_read_models("memory", tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def stage(models: SqliteReadModels) -> Stage:
+def stage(models: Models) -> Stage:
     """A view that is told of the first ten events; the test adds more."""
     return Stage(MONITORING, ListLog(EVENTS[:10]), models)
 
@@ -178,7 +177,7 @@ def broken(fact: Fact[StepSkipped]) -> list[Change]:
     return [changes[fact.id]]
 
 
-async def test_a_views_own_mistake_halts_it(models: SqliteReadModels) -> None:
+async def test_a_views_own_mistake_halts_it(models: Models) -> None:
     history = History()
     run = history.start()
     history.claim(run, "raw")
@@ -229,7 +228,7 @@ async def test_waiting_for_a_position_ends_when_it_is_applied_or_in_time(stage: 
 
 
 async def test_how_events_are_cut_into_batches_makes_no_difference(
-    models: SqliteReadModels, tmp_path: Path
+    models: Models, tmp_path: Path
 ) -> None:
     one, log = Stage(MONITORING, ListLog([]), models), ListLog(EVENTS)
     await one.worker.start()
@@ -255,7 +254,7 @@ class StrictLog(ListLog):
 
 
 async def test_events_before_one_that_the_log_cannot_read_are_applied(
-    models: SqliteReadModels,
+    models: Models,
 ) -> None:
     log = StrictLog([*EVENTS[:23], unknown(EVENTS[23]), *EVENTS[24:]])
     stage = Stage(MONITORING, log, models)

@@ -2,7 +2,7 @@
 SELECT d.*, r.pipeline
 FROM lineage_datasets d LEFT JOIN lineage_runs r ON r.run = d.run
 WHERE (d.namespace, d.name) > (:namespace, :name)
-    AND (:pipeline IS NULL OR r.pipeline = :pipeline)
+    AND (CAST(:pipeline AS TEXT) IS NULL OR r.pipeline = :pipeline)
 ORDER BY d.namespace, d.name
 LIMIT :limit;
 
@@ -16,8 +16,8 @@ SELECT namespace, name
 FROM lineage_datasets
 WHERE name = :text
     OR namespace || ':' || name = :text
-    OR substr(name, -length(:ending)) = :ending
-    OR substr(name, -length(:file)) = :file
+    OR substr(name, length(name) - length(:ending) + 1) = :ending
+    OR substr(name, length(name) - length(:file) + 1) = :file
 ORDER BY namespace, name
 LIMIT :limit;
 
@@ -31,7 +31,7 @@ FROM lineage_edges e
 LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
 LEFT JOIN lineage_runs r ON r.run = e.run
 WHERE e.namespace = :namespace AND e.name = :name AND e.direction = 'out'
-    AND e.position < :before AND (:run IS NULL OR e.run = :run)
+    AND e.position < :before AND (CAST(:run AS TEXT) IS NULL OR e.run = :run)
 ORDER BY e.position DESC
 LIMIT :limit;
 
@@ -80,8 +80,9 @@ ORDER BY t.part;
 SELECT q.*, r.pipeline
 FROM lineage_quarantines q LEFT JOIN lineage_runs r ON r.run = q.run
 WHERE q.position < :before
-    AND (:pipeline IS NULL OR r.pipeline = :pipeline)
-    AND (:run IS NULL OR q.run = :run)
-    AND (:settled IS NULL OR (q.settled_by IS NOT NULL) = :settled)
+    AND (CAST(:pipeline AS TEXT) IS NULL OR r.pipeline = :pipeline)
+    AND (CAST(:run AS TEXT) IS NULL OR q.run = :run)
+    AND (CAST(:settled AS INTEGER) IS NULL
+        OR CASE WHEN q.settled_by IS NULL THEN 0 ELSE 1 END = :settled)
 ORDER BY q.position DESC
 LIMIT :limit;

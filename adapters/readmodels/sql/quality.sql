@@ -1,6 +1,6 @@
 -- name: quality.checks
 WITH pipelines AS (
-    SELECT DISTINCT pipeline FROM quality_runs WHERE :pipeline IS NULL OR pipeline = :pipeline
+    SELECT DISTINCT pipeline FROM quality_runs WHERE CAST(:pipeline AS TEXT) IS NULL OR pipeline = :pipeline
 ), since AS MATERIALIZED (
     SELECT p.pipeline, coalesce((
         SELECT checked FROM quality_runs q
@@ -11,11 +11,12 @@ WITH pipelines AS (
 )
 SELECT r.pipeline, c.*
 FROM since s
-CROSS JOIN quality_runs r ON r.pipeline = s.pipeline AND r.checked >= s.position
-CROSS JOIN quality_checks c ON c.run = r.run
-WHERE (:step IS NULL OR c.step = :step)
+CROSS JOIN quality_runs r
+CROSS JOIN quality_checks c
+WHERE r.pipeline = s.pipeline AND r.checked >= s.position AND c.run = r.run
+    AND (CAST(:step AS TEXT) IS NULL OR c.step = :step)
     AND (
-        :rule IS NULL OR c.name = :rule OR c.rule = :rule
+        CAST(:rule AS TEXT) IS NULL OR c.name = :rule OR c.rule = :rule
         OR substr(c.rule, 1, length(:rule) + 1) = :rule || '('
     )
     AND (r.pipeline, c.step, c.name) > (:after_pipeline, :after_step, :after_name)
