@@ -62,6 +62,11 @@ class DataDir:
         return self.path / "events.db"
 
     @property
+    def store(self) -> Path:
+        """Says which event store all this belongs to, where that is not in here."""
+        return self.path / "store.json"
+
+    @property
     def views(self) -> Path:
         """The read models."""
         return self.path / "views.db"

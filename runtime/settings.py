@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 from domain.errors import Malformed
 from domain.pipeline.units import ByteSize, Duration
 from runtime.project import PROJECT_FILE, Project, Setting, find_project, read_project
+from runtime.store import SQLITE, Store, without_password
 
 DATA_FOLDER = ".headwater"
 ENVIRONMENT_PREFIX = "HEADWATER_"
@@ -46,8 +47,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="further folders that pipelines may read and write")
     ] = ()
     store: Annotated[
-        Literal["sqlite", "memory"], Meta(description="event store; memory forgets at the end")
-    ] = "sqlite"
+        Store,
+        Meta(description="where events and views lie: sqlite, memory to forget, or postgresql://…"),
+    ] = Store(SQLITE)
+    store_password: Annotated[
+        str, Meta(description="password for it; empty: PGPASSWORD, or a .pgpass file")
+    ] = ""
     nats: Annotated[
         str, Meta(description="URLs of NATS servers, with commas between; empty: one of our own")
     ] = ""
@@ -91,7 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ByteSize("20GiB")
 
 
-SECRETS = frozenset({"nats_token"})
+SECRETS = frozenset({"nats_token", "store_password"})
 """Settings whose value is never shown; neither a flag nor headwater.toml may hold them."""
 
 FLAGS = ("data", "env", "nats", "store")
@@ -270,7 +275,17 @@ def _take_environment(
             unknown.append(variable)
         elif environment[variable]:
             values[name], sources[name] = environment[variable], variable
+    _hide_password(values, sources)
     return tuple(unknown)
+
+
+def _hide_password(values: dict[str, Any], sources: dict[str, str]) -> None:
+    """A variable may hold a whole URL; nobody else gets to see its password."""
+    variable = f"{ENVIRONMENT_PREFIX}STORE"
+    if sources.get("store") == variable:
+        values["store"], password = without_password(values["store"])
+        if password and "store_password" not in values:
+            values["store_password"], sources["store_password"] = password, variable
 
 
 def _known(name: str, place: str) -> None:
@@ -291,8 +306,12 @@ def _converted(name: str, value: Any, place: str) -> Any:
     try:
         return msgspec.convert(value, _types()[name], strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        shown = "" if name in SECRETS else f" {value!r}"
+        shown = "" if name in SECRETS else f" {_shown(value)!r}"
         raise Malformed(f"{place}: {name}{shown} cannot be: {error}") from None
+
+
+def _shown(value: Any) -> Any:
+    return without_password(value)[0] if isinstance(value, str) else value
 
 
 @cache

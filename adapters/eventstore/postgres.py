@@ -10,17 +10,16 @@ group does not fit and is placed anew, under a lock. So an event becomes visible
 events before it, which is what readers rely on.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 from uuid import UUID
 
-import anyio
 import asyncpg
 from eventsourcing.persistence import Notification
 from msgspec import Struct
 
+from adapters.eventstore.ear import Ear, channel
 from adapters.eventstore.groups import Append, GroupWriter, Outcome, first_versions, placed
 from adapters.eventstore.mapper import (
     EnvelopeMapper,
@@ -42,9 +41,6 @@ from projections.stretch import Stretch
 
 WHAT = "the event store"
 
-channel = "stored_events"
-"""Where appends are told; the library's own recorder uses the same one."""
-
 lock_key = 4_936_107_222
 """Of the advisory lock that is held from the first look at a group's place to its commit."""
 
@@ -53,9 +49,6 @@ readers_max = 4
 
 read_bytes_max = 64 * 1024**2
 """Of events that are read at once, unless the first one alone is larger."""
-
-listen_again_seconds = 1.0
-"""Between two tries to hear of appends again; until then readers look by themselves."""
 
 
 class Place(Struct, frozen=True):
@@ -73,15 +66,20 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
     """Events in one PostgreSQL database, which several processes may share."""
 
     def __init__(
-        self, *, store_id: UUID, writing: Sessions, reading: Sessions, catalog: Catalog
+        self,
+        *,
+        store_id: UUID,
+        writing: Sessions,
+        reading: Sessions,
+        ear: Ear,
+        catalog: Catalog,
     ) -> None:
         self._store_id = store_id
         self._writing = writing
         self._reading = reading
+        self._ear = ear
         self._mapper = EnvelopeMapper(catalog)
         self._writer = GroupWriter(self._commit, self._grew, catalog)
-        self._newest: Position = 0
-        self._grown = anyio.Event()
         self._end: Place | None = None
         """As this process has left it; None where that may not hold any more."""
         self._alone = False
@@ -104,15 +102,15 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
             async with writing.session() as session:
                 await check_server(session, database)
                 store_id = await migrate(session)
-            store = cls(store_id=store_id, writing=writing, reading=reading, catalog=catalog)
-            listener = asyncio.create_task(store._listen(listening), name="event store listener")
+            ear = Ear(listening)
+            store = cls(
+                store_id=store_id, writing=writing, reading=reading, ear=ear, catalog=catalog
+            )
             try:
                 yield store
             finally:
                 await store._writer.close()
-                listener.cancel()
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([listener])
+                await ear.close()
 
     @property
     def store_id(self) -> UUID:
@@ -170,21 +168,10 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """Wait for an event behind `after`; appends of other processes wake it, too."""
-        grown = self._grown
-        found = await self.head()
-        with anyio.move_on_after(seconds) as limit:
-            while found <= after:
-                await grown.wait()
-                found, grown = self._newest, self._grown
-        return await self.head() if limit.cancelled_caught else found
+        return await self._ear.wait(self.head, after, seconds)
 
     def _grew(self, written: Sequence[Recorded]) -> None:
-        self._reached(written[-1].position)
-
-    def _reached(self, position: Position) -> None:
-        self._newest = max(self._newest, position)
-        self._grown.set()
-        self._grown = anyio.Event()
+        self._ear.reached(written[-1].position)
 
     async def _rows(self, query: str, after: Position, limit: int) -> list[Any]:
         return await self._reading.read(
@@ -226,35 +213,6 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         head, given, link, _, _ = rows[0]
         place = Place(head, max(head, given), link or start_of(self._store_id))
         return place, {row[3].hex: row[4] for row in rows}
-
-    async def _listen(self, listening: Sessions) -> None:
-        """Hear of all appends, also of other processes, for as long as the store is open."""
-        while True:
-            with suppress(Unavailable):
-                async with listening.session() as session:
-                    await self._hear(session)
-            await anyio.sleep(listen_again_seconds)
-
-    async def _hear(self, session: Session) -> None:
-        lost = anyio.Event()
-
-        def heard(*told: object) -> None:
-            position = str(told[-1])  # others may tell nothing here
-            self._reached(int(position) if position.isdecimal() else 0)
-
-        def ended(_: object) -> None:
-            lost.set()
-
-        session.add_termination_listener(ended)
-        await session.add_listener(channel, heard)
-        try:
-            self._reached(await self.head())  # what was told while nobody listened
-            await lost.wait()
-        finally:
-            session.remove_termination_listener(ended)
-            if not session.is_closed():
-                with anyio.CancelScope(shield=True):
-                    await session.remove_listener(channel, heard)
 
 
 _SELECT_STREAM = """

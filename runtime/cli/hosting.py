@@ -39,7 +39,10 @@ class Up(Command):
         ("headwater up", "until Ctrl-C"),
         ("headwater up --data /var/lib/headwater", "with its data somewhere else"),
         ("headwater up --nats nats://10.0.0.5:4222", "on a NATS server that is already there"),
-        ("headwater up --nats nats://10.0.0.5:4222 --role steps", "one more that works on steps"),
+        (
+            "headwater up --nats nats://10.0.0.5:4222 --store postgresql://hw@10.0.0.6/hw --role steps",
+            "one more that works on steps",
+        ),
     )
 
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
@@ -77,8 +80,8 @@ class Up(Command):
         if len(roles) < len(ROLES):
             if not way.settings.nats:
                 raise Usage("--role needs a NATS server that the other roles use too: --nats URL")
-            if way.settings.store == "memory":
-                raise Usage("--role needs a store that the other roles use too, not memory")
+            if not way.settings.store.is_database:
+                raise Usage("--role needs a store that processes can share: --store postgresql://…")
             if self.until_idle:
                 raise Usage("--until-idle is for a service with every role")
         return roles

@@ -8,7 +8,6 @@ from typing import Any
 import anyio
 import msgspec
 
-from adapters.eventstore.sqlite import SqliteEventStore
 from commands.dispatcher import DirectSender
 from commands.lookup import Lookup
 from commands.ports import CommandContext
@@ -18,7 +17,8 @@ from runtime.datadir import Held
 from runtime.session import Document, Session
 from runtime.settings import Settings
 from runtime.wiring.principal import principal
-from runtime.wiring.readside import ReadSide, open_tables, read_side
+from runtime.wiring.readside import ReadSide, read_side
+from runtime.wiring.storage import open_storage
 from runtime.wiring.writeside import LocalBinder, open_write_side
 
 
@@ -68,11 +68,9 @@ class _Silence(EventFeed):
 
 @asynccontextmanager
 async def open_offline(settings: Settings, held: Held) -> AsyncIterator[Session]:
-    """Straight on the files of a data directory that this process holds, views caught up."""
-    directory = held.directory
+    """Straight on the store of a data directory that this process holds, views caught up."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteEventStore.open(directory.events))
-        tables = await stack.enter_async_context(open_tables(directory.views))
+        store, tables = await stack.enter_async_context(open_storage(settings, held, lasting=True))
         views = read_side(store, tables, lambda _: _Silence(), {})
         await views.start()
         binder = LocalBinder(tuple(dict.fromkeys((*settings.roots, str(Path.cwd())))))

@@ -1,31 +1,24 @@
 """The views of one store: tables, the workers that keep them going, and the answers."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
 
 from adapters.clock import SystemClock
-from adapters.eventstore.sqlite import SqliteEventStore
-from adapters.memory.eventstore import MemoryEventStore
 from adapters.readmodels.progress import ViewProgress
-from adapters.readmodels.sqlite import SqliteReadModels
 from domain.errors import NotFound
 from projections.dispatch import DISPATCH
 from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
-from projections.ports import EventFeed, EventLog
+from projections.ports import EventFeed, EventLog, ReadModels
 from projections.projection import Projection
 from projections.quality import QUALITY
 from projections.queries import Queries
 from projections.replay import replay, verify
 from projections.worker import Applied, ProjectionPorts, ProjectionWorker
 from runtime.session import Document
-
-StoredEvents = SqliteEventStore | MemoryEventStore
-"""A store as the read side needs it: one log of all events, and single streams."""
+from runtime.wiring.storage import StoredEvents
 
 PROJECTIONS: Sequence[Projection] = (DISPATCH, MONITORING, LINEAGE, QUALITY)
 """Every view there is; first the one that work waits for."""
@@ -35,7 +28,7 @@ class ReadSide(Struct, frozen=True, kw_only=True):
     """All views of one store, served."""
 
     log: EventLog
-    read_models: SqliteReadModels
+    read_models: ReadModels
     workers: Sequence[ProjectionWorker]
     queries: Queries
 
@@ -61,17 +54,9 @@ class ReadSide(Struct, frozen=True, kw_only=True):
         raise NotFound(f"no view is called {view!r}", hint=f"the views are {names}")
 
 
-@asynccontextmanager
-async def open_tables(path: Path | None) -> AsyncIterator[SqliteReadModels]:
-    """The read models in a file, or in memory for None."""
-    opened = SqliteReadModels.open(path) if path else SqliteReadModels.open_in_memory()
-    async with opened as read_models:
-        yield read_models
-
-
 def read_side(
     store: StoredEvents,
-    read_models: SqliteReadModels,
+    read_models: ReadModels,
     feeds: Callable[[str], EventFeed],
     on_applied: dict[str, Applied],
     projections: Sequence[Projection] = PROJECTIONS,

@@ -15,23 +15,21 @@ from adapters.jetstream.feed import open_feeds
 from adapters.jetstream.server import NatsServer
 from adapters.jetstream.tasks import JetStreamTaskSource
 from adapters.jetstream.topology import Topology
-from adapters.memory.eventstore import MemoryEventStore
 from adapters.processes.pool import ChildPool, PoolOptions
-from adapters.readmodels.sqlite import SqliteReadModels
 from commands.ports import Clock
 from domain.errors import Defect
-from projections.ports import EventFeed
+from projections.ports import EventFeed, ReadModels
 from projections.projection import Projection
 from runtime.datadir import Held
 from runtime.roles import ROLES, Role
 from runtime.settings import DATA_FOLDER, Settings
-from runtime.wiring.readside import PROJECTIONS, StoredEvents, open_tables
+from runtime.wiring.readside import PROJECTIONS
+from runtime.wiring.storage import StoredEvents, open_storage
 from runtime.wiring.traced import traced_feed
 
 T = TypeVar("T")
 
 _WITH_STORE: frozenset[Role] = frozenset(("commands", "relay", "projections", "policies"))
-_WITH_TABLES: frozenset[Role] = frozenset(("projections", "policies"))
 _WITH_CHILDREN: frozenset[Role] = frozenset(("commands", "steps"))
 
 
@@ -49,7 +47,7 @@ class Site(Struct, frozen=True, kw_only=True):
     """One for each kind of traffic, so that none waits behind another."""
     pool: ChildPool | None = None
     store: StoredEvents | None = None
-    tables: SqliteReadModels | None = None
+    tables: ReadModels | None = None
     source: JetStreamTaskSource | None = None
     feeds: Callable[[str], EventFeed] | None = None
     """A view's feed, by its name."""
@@ -105,10 +103,8 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
             pool = await enter(ChildPool.open(_pool_options(settings, held, roles)))
         url, token = await enter(_bus(settings, held))
         if not _WITH_STORE.isdisjoint(roles):
-            store = await enter(_store(settings, held, is_alone=set(roles) == set(ROLES)))
-        if not _WITH_TABLES.isdisjoint(roles):
-            views = None if settings.store == "memory" else held.directory.views
-            tables = await enter(open_tables(views))
+            is_alone = set(roles) == set(ROLES)
+            store, tables = await enter(open_storage(settings, held, is_alone=is_alone))
         connections = {
             name: await enter(connect(url, token, name=f"headwater {name}"))
             for name in ("doors", "relay", "feeds", "work")
@@ -132,16 +128,6 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
             source=source,
             feeds=feeds,
         )
-
-
-@asynccontextmanager
-async def _store(settings: Settings, held: Held, *, is_alone: bool) -> AsyncIterator[StoredEvents]:
-    """Events in a file, or in memory and gone at the end."""
-    if settings.store == "memory":
-        yield MemoryEventStore()
-        return
-    async with SqliteEventStore.open(held.directory.events, is_alone=is_alone) as store:
-        yield store
 
 
 @asynccontextmanager
