@@ -4,7 +4,6 @@ append ──► groups ──► events.db ◄── load, read
            one sync                 connections of their own
 """
 
-import math
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -38,9 +37,6 @@ from projections.stretch import Stretch
 statement_rows_max = 199
 """Events in one INSERT: some builds of SQLite bind no more than 999 values."""
 
-_look_seconds = 0.02
-"""Between two looks for what other processes have appended: SQLite tells nobody."""
-
 _versions = msgspec.json.Decoder(dict[str, int])
 
 
@@ -56,7 +52,6 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         reading: Connection,
         catalog: Catalog,
         head: Position = 0,
-        is_alone: bool = True,
     ) -> None:
         self._store_id = store_id
         self._origin = start_of(store_id)
@@ -65,18 +60,14 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         self._reading = reading
         self._mapper = EnvelopeMapper(catalog)
         self._tail = Tail(head)
-        self._look_seconds = math.inf if is_alone else _look_seconds
         self._writer = GroupWriter(self._commit, self._tail.extend, catalog)
 
     @classmethod
     @asynccontextmanager
-    async def open(
-        cls, path: Path | str, catalog: Catalog = CATALOG, *, is_alone: bool = True
-    ) -> AsyncIterator[Self]:
+    async def open(cls, path: Path | str, catalog: Catalog = CATALOG) -> AsyncIterator[Self]:
         """Open the store's file, made where it is missing, until the end of the block.
 
-        `is_alone` says that no other process appends while this one waits for news. The end waits
-        for appends that have begun. Raises `Unavailable`, `StorageFull`,
+        The end waits for appends that have begun. Raises `Unavailable`, `StorageFull`,
         `Malformed`.
         """
         file = Path(path)
@@ -95,7 +86,6 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
                 reading=reading,
                 catalog=catalog,
                 head=await reading.run(_select_head),
-                is_alone=is_alone,
             )
             try:
                 yield store
@@ -147,14 +137,13 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         return await self._reading.run(partial(_select_event_id, position=position))
 
     async def wait(self, after: Position, seconds: float) -> Position:
-        """Wait for an event behind `after`, by looking again and again where others append too."""
-        while True:
-            end = self._tail.end
-            head = await self.head()
-            if head > after or seconds <= 0:
-                return head
-            await self._tail.wait(max(after, end), min(seconds, self._look_seconds))
-            seconds -= self._look_seconds
+        """Wait for an event behind `after`; other processes' events are seen at the end."""
+        end = self._tail.end
+        head = await self.head()
+        if head > after:
+            return head
+        await self._tail.wait(max(after, end), seconds)
+        return await self.head()
 
     def feed(self) -> EventFeed:
         """What is appended here from now on; events of other processes are not heard."""

@@ -40,7 +40,7 @@ class Up(Command):
         ("headwater up --data /var/lib/headwater", "with its data somewhere else"),
         ("headwater up --nats nats://10.0.0.5:4222", "on a NATS server that is already there"),
         (
-            "headwater up --nats nats://10.0.0.5:4222 --store postgresql://hw@10.0.0.6/hw --role steps",
+            "headwater up --role steps --nats nats://10.0.0.5 --store postgresql://hw@10.0.0.6/hw",
             "one more that works on steps",
         ),
     )

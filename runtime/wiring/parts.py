@@ -82,7 +82,7 @@ def relay(site: Site) -> RelayPart:
     """From the store to the bus."""
     publisher = JetStreamPublisher(site.connections["relay"], site.topology)
     log: EventLog = site.events
-    if isinstance(log, SqliteEventStore) and site.is_alone:
+    if isinstance(log, SqliteEventStore):
         log = log.followed()
     return RelayPart(OutboxRelay(log, publisher, site.clock), log, site.clock)
 

@@ -103,8 +103,7 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
             pool = await enter(ChildPool.open(_pool_options(settings, held, roles)))
         url, token = await enter(_bus(settings, held))
         if not _WITH_STORE.isdisjoint(roles):
-            is_alone = set(roles) == set(ROLES)
-            store, tables = await enter(open_storage(settings, held, is_alone=is_alone))
+            store, tables = await enter(open_storage(settings, held))
         connections = {
             name: await enter(connect(url, token, name=f"headwater {name}"))
             for name in ("doors", "relay", "feeds", "work")
@@ -112,8 +111,7 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
         if "steps" in roles:
             source = await enter(JetStreamTaskSource.open(connections["work"], topology))
         if store is not None and (names := [one.name for one in views_of(roles)]):
-            own = store if set(roles) == set(ROLES) else None
-            feeds = await enter(_feeds(own, connections["feeds"], topology, names))
+            feeds = await enter(_feeds(store, connections["feeds"], topology, names))
         yield Site(
             settings=settings,
             held=held,
@@ -132,12 +130,12 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
 
 @asynccontextmanager
 async def _feeds(
-    own: StoredEvents | None, connection: Connection, topology: Topology, names: Sequence[str]
+    store: StoredEvents, connection: Connection, topology: Topology, names: Sequence[str]
 ) -> AsyncIterator[Callable[[str], EventFeed]]:
     """A feed for each view, by its name: from a store that nobody else appends to, and else all
     from one consumer on the bus."""
-    if isinstance(own, SqliteEventStore):
-        yield lambda view: traced_feed(view, own.feed())
+    if isinstance(store, SqliteEventStore):
+        yield lambda view: traced_feed(view, store.feed())
         return
     async with open_feeds(connection, topology, len(names)) as feeds:
         by_name = {name: traced_feed(name, feed) for name, feed in zip(names, feeds, strict=True)}

@@ -53,9 +53,7 @@ async def open_storage(
             opened = _open_database(directory, store, settings.store_password)
             yield await stack.enter_async_context(opened)
             return
-        file = await stack.enter_async_context(
-            SqliteEventStore.open(directory.events, is_alone=is_alone)
-        )
+        file = await stack.enter_async_context(SqliteEventStore.open(directory.events))
         yield file, await stack.enter_async_context(SqliteReadModels.open(directory.views))
 
 
