@@ -86,7 +86,7 @@ async def connected(path: Path, *, read_only: bool = False) -> AsyncIterator[Con
 
     One that only reads does not make the file where it is missing, and changes nothing in it.
     """
-    place = _place(path, "ro" if read_only else "rwc")
+    place = place_of(path, "ro" if read_only else "rwc")
     connection = aiosqlite.connect(place, uri=True, timeout=lock_seconds_max, isolation_level=None)
     with translated():
         try:
@@ -105,7 +105,8 @@ async def connected(path: Path, *, read_only: bool = False) -> AsyncIterator[Con
         await opened.close()
 
 
-def _place(path: Path, mode: str) -> str:
+def place_of(path: Path, mode: str) -> str:
+    """A file as SQLite's URI: `ro` to read what is there, `rwc` to write and make it."""
     return f"{path.absolute().as_uri()}?mode={mode}"
 
 

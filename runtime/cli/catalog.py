@@ -66,6 +66,8 @@ GROUPS = (
         (
             Entry("verify", "proof:Verify", "Prove that every view is what the events say"),
             Entry("replay", "proof:Replay", "Rebuild a view from the events"),
+            Entry("backup", "backups:Backup", "Copy the events into a new folder"),
+            Entry("restore", "backups:Restore", "Put a backup into an empty data directory"),
             Entry("gc", "collecting:Gc", "Drop datasets that were used longest ago"),
             Entry("services", "operating:Services", "List who is there, and how they are"),
             Entry("send", "operating:Send", "Send a message to any subject, print the answer"),

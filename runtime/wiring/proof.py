@@ -1,5 +1,7 @@
 """Proving the event store: straight on its file, whoever holds the data directory."""
 
+from pathlib import Path
+
 import msgspec
 
 from adapters.eventstore.chain import SqliteEventChain
@@ -15,11 +17,16 @@ async def prove_chain(directory: DataDir, head: Head | None = None) -> Document:
 
     A service is not asked: it may be what is to be checked, and has better things to do.
     """
+    async with SqliteEventChain.open(known_store(directory)) as chain:
+        document: Document = msgspec.to_builtins(await verify_chain(chain, head))
+        return document
+
+
+def known_store(directory: DataDir) -> Path:
+    """The event store's file. Raises `NotFound` where there is none."""
     if not directory.events.exists():
         raise NotFound(
             f"there is no event store in {directory.path}",
             hint="its service keeps its events elsewhere, or has kept them in memory",
         )
-    async with SqliteEventChain.open(directory.events) as chain:
-        document: Document = msgspec.to_builtins(await verify_chain(chain, head))
-        return document
+    return directory.events

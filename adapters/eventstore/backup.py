@@ -1,0 +1,22 @@
+"""A copy of the store's file as of one moment, while others write to it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from adapters.eventstore.connection import place_of, translated
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Make `target`, one file that needs no other beside it; appends to `source` are not held up.
+
+    Blocks: run it in a thread. Raises `Unavailable`, `StorageFull`.
+    """
+    with (
+        translated(),
+        closing(sqlite3.connect(place_of(source, "ro"), uri=True)) as reading,
+        closing(sqlite3.connect(place_of(target, "rwc"), uri=True)) as writing,
+    ):
+        # All pages in one step are of one moment, and in WAL mode a reader keeps no writer waiting.
+        reading.backup(writing, pages=-1)
+        writing.execute("PRAGMA journal_mode = DELETE")
