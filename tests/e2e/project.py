@@ -69,8 +69,10 @@ def wait(**inputs):
 class Project:
     """A folder with two pipelines, `small.yaml` and `slow.yaml`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """`settings` are variables of the environment that every command runs in."""
         self.folder = folder
+        self.environment = {**environment(), **settings}
         (folder / "small.yaml").write_text(SMALL)
         (folder / "slow.yaml").write_text(SLOW)
         (folder / "steps.py").write_text(STEPS)
@@ -83,7 +85,7 @@ class Project:
         return subprocess.run(
             [HEADWATER, *arguments],
             cwd=self.folder,
-            env=environment(),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -106,7 +108,7 @@ class Project:
         process = subprocess.Popen(
             [HEADWATER, "up", *arguments],
             cwd=self.folder,
-            env=environment(),
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
