@@ -78,13 +78,13 @@ def mending(job: Job, redo: Redo) -> Iterator[Mending]:
         read = job.bench.sources.mended(redo.rows, scratch)
         mended = Mending(quarantine=quarantine, file=scratch, read=read)
         with job.bench.engines.open({}, mended.files) as engine:
-            _hold(engine, mended, read)
+            hold(engine, mended, read)
         yield mended
     finally:
         artifacts.discard(scratch)
 
 
-def _hold(engine: Engine, mended: Mending, read: Mended) -> None:
+def hold(engine: Engine, mended: Mending, read: Mended) -> None:
     """Raise `StepBroken` where the mended rows are not rows of the quarantine."""
     columns = _own(engine, mended.quarantine)
     for wrong, what in (

@@ -146,6 +146,8 @@ class Quarantine(Listing):
         async with way_in as serving:
             one = await find(serving.session, self.run, self.step)
             _hold_kept(way, one)
+            if rows:
+                await to_thread.run_sync(_hold_rows, rows, way, one)
             payload: dict[str, Any] = {"run": one["run"], "step": one["step"]}
             payload |= {"rows": rows} if rows else {}
             payload |= {"revision": self.revision} if self.revision is not None else {}
@@ -187,6 +189,13 @@ def _hold_kept(way: Way, one: Document) -> None:
             f"{way.datadir.path}",
             hint=f"a new run sets its own apart: headwater run {one['pipeline']}",
         )
+
+
+def _hold_rows(rows: str, way: Way, one: Document) -> None:
+    """Raise `Malformed` where the mended rows are none of those that were set apart."""
+    from runtime.wiring.mended import hold_mended  # the engine is slow to import
+
+    hold_mended(rows, way.datadir.dataset(str(one["fingerprint"])))
 
 
 async def _warn_of_newer(console: Console, session: Session, one: Document) -> None:

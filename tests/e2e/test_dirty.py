@@ -167,6 +167,25 @@ def _settled(
     assert project.json("verify")["ok"] is True
 
 
+def test_mended_rows_that_are_none_of_them_begin_no_run(dirty: Dirty) -> None:
+    project, run = dirty
+    shown = project.run("quarantine", "show", run["run"], "valid", "-o", "csv").stdout
+    head, first, second = shown.splitlines()
+    before = len(project.json("runs")["items"])
+    for lines, said in (
+        ([head, first, first], "headwater_line 15 is there more than once"),
+        ([head, first, second.replace(",16,", ",17,")], "headwater_line 17 is no line of the quar"),
+        ([head.replace("customer", "client"), first], "column customer is missing"),
+        ([head, first[:-3]], "bad.csv:2: 9 fields where 10 are expected"),
+        ([head], "there are no rows"),
+    ):
+        (project.folder / "bad.csv").write_text("\n".join(lines) + "\n")
+        refused = project.run("quarantine", "redo", run["run"], "valid", "--with", "bad.csv")
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+        assert "bad.csv" in refused.stderr
+    assert len(project.json("runs")["items"]) == before
+
+
 def test_what_cannot_be_put_back_is_told(dirty: Dirty) -> None:
     project, run = dirty
     redo = ("quarantine", "redo", run["run"])
