@@ -37,6 +37,8 @@ class Shelved(Struct, frozen=True, kw_only=True):
 
     holding: Holding
     makers: tuple[Maker, ...] = ()
+    beside: frozenset[str] = frozenset()
+    """Fingerprints of all that the same outcomes name."""
 
 
 class Shelf:
@@ -55,11 +57,11 @@ class Shelf:
         makers: dict[str, list[Maker]] = {}
         quarantines: set[str] = set()
         used: dict[str, float] = {}
+        beside: dict[str, set[str]] = {}
         for key, kept, time in self._outcomes():
-            for version in (kept.outcome.output, kept.outcome.quarantine):
-                if version is None:
-                    continue
-                apart = kept.outcome.quarantine
+            apart, patched = kept.outcome.quarantine, kept.outcome.patched
+            versions = (*kept.outcome.made, *((patched,) if patched else ()))
+            for version in versions:
                 maker = Maker(
                     key=key,
                     run=kept.run,
@@ -69,8 +71,12 @@ class Shelf:
                 )
                 makers.setdefault(version.fingerprint, []).append(maker)
                 used[version.fingerprint] = max(used.get(version.fingerprint, 0), time)
-            if kept.outcome.quarantine is not None:
-                quarantines.add(kept.outcome.quarantine.fingerprint)
+                beside.setdefault(version.fingerprint, set()).update(
+                    one.fingerprint for one in versions
+                )
+            if apart is not None:
+                # Its rows are put back into what they were put back into before.
+                quarantines.update(one.fingerprint for one in (apart, patched) if one)
         return [
             Shelved(
                 holding=Holding(
@@ -80,6 +86,7 @@ class Shelf:
                     is_quarantine=name in quarantines,
                 ),
                 makers=tuple(makers.get(name, ())),
+                beside=frozenset(beside.get(name, ())),
             )
             for entry in self._files()
             for name in (entry.name.removesuffix(_PARQUET),)

@@ -7,6 +7,7 @@ from typing import Any
 
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from adapters.datasets.shelf import Shelf, Shelved
 from domain.data.retention import Bounds, given_up
@@ -18,6 +19,9 @@ Ask = Callable[[str, dict[str, Any]], Awaitable[Document]]
 
 used_seconds_min = 600.0
 """What was used less long ago stays while others work here: a run may just have found it."""
+
+_runs_back_max = 100
+"""Runs in a row, each made from the one before, that are looked at for what the last puts back."""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
@@ -59,6 +63,8 @@ async def is_beyond(directory: DataDir, bytes_max: int) -> bool:
 
 def _sweep(shelf: Shelf, bounds: Bounds, dry_run: bool) -> tuple[int, list[Shelved]]:
     there = {one.holding.fingerprint: one for one in shelf.all()}
+    needed = {name for name, one in there.items() if one.beside & bounds.needed}
+    bounds = replace(bounds, needed=bounds.needed | needed)
     goes = given_up([one.holding for one in there.values()], bounds)
     items = [there[one.fingerprint] for one in goes]
     before = sum(one.holding.bytes for one in there.values())
@@ -66,24 +72,38 @@ def _sweep(shelf: Shelf, bounds: Bounds, dry_run: bool) -> tuple[int, list[Shelv
 
 
 async def _needed(ask: Ask) -> frozenset[str]:
-    """What open runs have made or taken over."""
+    """What open runs have made or taken over, or put back."""
     found: set[str] = set()
     cursor: str | None = None
     while True:
         asked = {"status": "running", "limit": 100, **({"cursor": cursor} if cursor else {})}
         page = await ask("monitoring.runs", asked)
         for item in page["items"]:
-            found |= await _outputs(ask, str(item["run"]))
+            found |= await _known(ask, item)
         cursor = page["next"]
         if cursor is None:
             return frozenset(found)
 
 
-async def _outputs(ask: Ask, run: str) -> set[str]:
+async def _known(ask: Ask, run: Document) -> set[str]:
+    """Fingerprints of what a run has made, and the runs that it is made from: what it puts back
+    lies with one of these."""
+    found = await _outputs(ask, run)
+    for _ in range(_runs_back_max):
+        if not run["retry_of"]:
+            break
+        run = await ask("monitoring.run", {"run": str(run["retry_of"])})
+        found |= await _outputs(ask, run)
+    return found
+
+
+async def _outputs(ask: Ask, run: Document) -> set[str]:
+    """Fingerprints of what the steps of a run have made."""
     found: set[str] = set()
     cursor: str | None = None
     while True:
-        page = await ask("monitoring.run", {"run": run, **({"cursor": cursor} if cursor else {})})
+        asked = {"run": str(run["run"]), **({"cursor": cursor} if cursor else {})}
+        page = await ask("monitoring.run", asked)
         for step in page["steps"]:
             versions = (step["output"], step.get("quarantine"))
             found |= {version["fingerprint"] for version in versions if version}
