@@ -45,8 +45,9 @@ def carry_out(
             return done
         made = _balanced(redone(job, work.redo) if work.redo else _make(job))
         inputs = (*made.outcome.inputs, *job.looked_at())
-        # Which rows such a step left out cannot be asked again.
-        row_map = None if unsteady(job) else made.outcome.row_map
+        row_map = made.outcome.row_map
+        if row_map is not None and unsteady(job):
+            row_map = None  # which rows it left out cannot be asked again
         seconds = bench.stopwatch() - started
         outcome = replace(made.outcome, inputs=inputs, row_map=row_map, seconds=seconds)
         return _kept(job, replace(outcome, key=_key(job, made)), made)

@@ -136,6 +136,7 @@ def test_mended_rows_are_put_back_once(dirty: Dirty) -> None:
     assert {step["ledger"] for step in again["steps"]} == {"balanced"}
     left = told(project, again, "raw")
     assert [line for line, *_ in left] == [10, 11, 12, 17]
+    assert told(project, again, "valid") == VALID
     assert left[1][2] == "column `day`: '30/02/2026' is no date such as %d/%m/%Y"
     out = (project.folder / "out" / "by_city.csv").read_text().splitlines()
     assert [line.split(",")[:2] for line in out[1:]] == [
