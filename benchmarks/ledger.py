@@ -56,6 +56,10 @@ QUERIES = {
         select carrier, month, avg(arr_delay) as arr_delay
         from flown where tailnum in (select tailnum from aircraft) group by all
     """,
+    "newest of each": """
+        select carrier, tailnum, time_hour from flown
+        qualify row_number() over (partition by tailnum order by time_hour desc, flight) = 1
+    """,
     "union all": """
         select tailnum, month from flown where month >= 6
         union all select tailnum, year from aircraft

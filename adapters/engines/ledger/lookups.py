@@ -7,9 +7,10 @@ from typing import NamedTuple
 from msgspec.structs import replace
 from sqlglot import exp
 
-from adapters.engines.ledger.stars import ROW, Spoke, Star, numbered_rows
+from adapters.engines.ledger.stars import ROW, Pick, Spoke, Star, numbered_rows
+from adapters.engines.ledger.steadiness import numbering_in
 from adapters.engines.ledger.weaving import stars_of
-from adapters.engines.sql.blocks import Asked, Block, Part, aggregates, block_of, windows
+from adapters.engines.sql.blocks import Asked, Block, Part, aggregates, block_of, conjuncts, windows
 from adapters.engines.sql.conditions import Conditions, Loss, Seen
 from adapters.engines.sql.flattening import Unprovable
 from adapters.engines.sql.queries import DIALECT
@@ -53,7 +54,9 @@ def lookup_in(
 def _is_one_pass(block: Block) -> bool:
     """Whether rows are only chosen and put together, and groups kept or dropped whole."""
     inputs = [part.node.name.lower() for part in block.parts]
-    if block.picks or block.explodes or not inputs or len(set(inputs)) < len(inputs):
+    if block.picks and (len(inputs) > 1 or block.is_grouped or block.is_distinct):
+        return False
+    if block.explodes or not inputs or len(set(inputs)) < len(inputs):
         return False
     after = [*block.select.expressions, block.select.args.get("order")]
     has_windows = any(one is not None and windows(one) for one in after)
@@ -116,24 +119,22 @@ class _Finder:
         group = block.select.args.get("group")
         if drops and group and group.args.get("all") and not all(map(aggregates, having)):
             return None  # a condition on a key would be a key itself
-        asking = []
-        others = list(spokes)
-        for one in self._conditions.everywhere:
-            is_dropping = drops and any(one is other for other in having)
-            if is_dropping or any(self._is_own(one, n) for n in deciding):
-                continue
-            if not self._is_of_the_first_alone(one):
-                return None
-            member = self._membership(one)
-            if member is None or member.alias in [spoke.alias for spoke in others]:
-                asking.append(one.sql(dialect=DIALECT))
-            else:
-                others.append(member)
-        own = [
-            one
-            for one in self._conditions.own(0, self._seen[0])
-            if not (drops and any(one is other for other in having))
-        ]
+        is_alone = not spokes and read == {self._seen[0].input}
+        picks = self._pick() if block.picks and is_alone else None
+        if block.picks and picks is None:
+            return None
+        apart = {id(one) for one in having} if drops else set()
+        single = [one for one in self._conditions.everywhere if id(one) not in apart]
+        asked = self._asked(
+            [
+                one
+                for one in single
+                if not (picks and windows(one)) and not any(self._is_own(one, n) for n in deciding)
+            ],
+            spokes,
+        )
+        if asked is None:
+            return None
         counted = [n for n, one in enumerate(spokes, start=1) if not one.is_looked_at]
         merges = block.is_distinct or (block.is_grouped and not block.has_aggregates)
         if merges and promised & {self._seen[n].input for n in counted}:
@@ -141,19 +142,56 @@ class _Finder:
         star = Star(
             input=self._seen[0].input,
             alias=block.parts[0].alias,
-            where=_all_of(own),
-            asking=tuple(asking),
-            spokes=tuple(others),
+            where=_all_of([one for one in self.own() if id(one) not in apart]),
+            asking=asked[1],
+            spokes=asked[0],
             is_grouped=block.is_grouped or block.is_distinct,
             merges=merges,
             drops=drops,
-            is_alone=not spokes and read == {self._seen[0].input},
+            picks=picks,
+            is_alone=is_alone,
             promised=promised,
         )
         losses = {self._seen[0].input: self._losses()}
         for n in counted:
             losses[self._seen[n].input] = (*self._conditions.losses(n, self._seen[n]),)[:1]
         return Lookup(star, losses)
+
+    def _asked(
+        self, conditions: Sequence[exp.Expr], spokes: tuple[Spoke, ...]
+    ) -> tuple[tuple[Spoke, ...], tuple[str, ...]] | None:
+        """Conditions on the first input that look at others: those that are semi joins, behind the
+        spokes there are, and the rest. None where one looks at another source."""
+        found = [*spokes]
+        asking = []
+        for one in conditions:
+            if not self._is_of_the_first_alone(one):
+                return None
+            member = self._membership(one)
+            if member is None or member.alias in [spoke.alias for spoke in found]:
+                asking.append(one.sql(dialect=DIALECT))
+            else:
+                found.append(member)
+        return tuple(found), tuple(asking)
+
+    def _pick(self) -> Pick | None:
+        """`distinct on (…)`, and `qualify row_number() over (partition by …) = 1`."""
+        select = self._block.select
+        if self._block.picks == ("distinct on",):
+            try:
+                keys = self._conditions.named(select.args["distinct"].args["on"].expressions)
+            except Unprovable:
+                return None
+            if any(windows(one) or isinstance(one.unnest(), exp.Literal) for one in keys):
+                return None
+            return Pick(_texts(keys), "1")
+        if self._block.picks != ("qualify",):
+            return None
+        (condition, *more) = self._conditions.named(conjuncts(select.args["qualify"].this))
+        found = numbering_in(condition)
+        if more or found is None or found[0].args.get("alias"):
+            return None
+        return Pick(_texts(found[0].args.get("partition_by") or []), found[1])
 
     def _membership(self, condition: exp.Expr) -> Spoke | None:
         """`column in (select column from input where …)`, which is what a semi join does."""
@@ -265,6 +303,10 @@ def _between(block: Block, place: int, condition: exp.Expr) -> tuple[str, str] |
 def _is_same(first: Part, other: Part, pair: tuple[str, str]) -> bool:
     mine, theirs = first.columns.get(pair[0]), other.columns.get(pair[1])
     return mine is not None and mine == theirs and not any(word in mine for word in _NOT_SCALAR)
+
+
+def _texts(expressions: Sequence[exp.Expr]) -> tuple[str, ...]:
+    return tuple(one.sql(dialect=DIALECT) for one in expressions)
 
 
 def _clauses(select: exp.Select) -> list[str]:

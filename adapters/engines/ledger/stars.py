@@ -100,6 +100,23 @@ class Spoke(Struct, frozen=True, kw_only=True):
         return f"(select count(*) - count(distinct {key}) from {_passing(self)} where {full})"
 
 
+class Pick(Struct, frozen=True):
+    """Rows that are picked from those which are alike in some expressions."""
+
+    by: tuple[str, ...]
+    kept: str
+    """How many of `n` rows."""
+
+    def left(self, rows: str) -> str:
+        """Gives how many are not picked."""
+        keys = (
+            ", ".join(f"{one} as {_key(n)}" for n, one in enumerate(self.by)) or f"0 as {_key(0)}"
+        )
+        names = ", ".join(_key(n) for n in range(len(self.by) or 1))
+        groups = f"select count(*) as n from (select {keys} from {rows}) group by {names}"
+        return f"(select coalesce(sum(n - ({self.kept})), 0) from ({groups}))"
+
+
 class Star(Struct, frozen=True, kw_only=True):
     """A query whose first input is looked up in others by their keys."""
 
@@ -116,6 +133,8 @@ class Star(Struct, frozen=True, kw_only=True):
     """Whether an input's row counts once in each row of the result, however often it was met."""
     drops: bool
     """Whether `having` drops groups."""
+    picks: "Pick | None"
+    """What rows are picked from each group, if that is all the query does with its only input."""
     is_alone: bool
     """Whether the query reads nothing but its first input."""
     promised: frozenset[str]
@@ -187,6 +206,8 @@ class Star(Struct, frozen=True, kw_only=True):
             found.append(f"(select count(*) from {source} where ({one.where}) is not true)")
         if not place and self.drops:
             found.append(_DROPPED)
+        if not place and self.picks is not None:
+            found.append(self.picks.left(_passing(self)))
         return f"select {' + '.join(found)}" if found else ""
 
     def lost(self, place: int, path: str) -> str:

@@ -42,7 +42,7 @@ def is_count_steady(query: exp.Query) -> bool:
     if is_plain:
         deciding += ["expressions", "limit", "offset"]
     qualify = inner.args.get("qualify")
-    if qualify is not None and not _numbers_rows(qualify.this):
+    if qualify is not None and numbering_in(qualify.this) is None:
         deciding.append("qualify")
     parts = (part for key in deciding for part in _listed(inner.args.get(key)))
     return not any(_may_differ(node) for part in parts for node in part.walk())
@@ -58,13 +58,23 @@ def _may_differ(node: exp.Expr) -> bool:
     return is_aggregate(node) and name_of(node) not in _STEADY
 
 
-def _numbers_rows(condition: exp.Expr) -> bool:
-    """`row_number() over (…) = 1`: as many rows, whichever they are."""
+def numbering_in(condition: exp.Expr) -> tuple[exp.Window, str] | None:
+    """`row_number() over (…) = 1`, which keeps as many rows, whichever they are: the window, and
+    how many of `n` rows of a part are kept; None for other conditions."""
     inner = condition.unnest()
     if not isinstance(inner, _BOUNDS) or not isinstance(inner.expression, exp.Literal):
-        return False
-    window = inner.this.unnest()
-    return isinstance(window, exp.Window) and isinstance(window.this, exp.RowNumber)
+        return None
+    window, bound = inner.this.unnest(), inner.expression
+    if not isinstance(window, exp.Window) or not isinstance(window.this, exp.RowNumber):
+        return None
+    if not bound.is_int:
+        return None
+    match inner:
+        case exp.EQ():
+            return window, f"case when {bound.name} between 1 and n then 1 else 0 end"
+        case exp.LT():
+            return window, f"least(n, greatest({bound.name} - 1, 0))"
+    return window, f"least(n, greatest({bound.name}, 0))"
 
 
 def _sides(union: exp.Union) -> tuple[exp.Expr, exp.Expr]:

@@ -1,6 +1,6 @@
 """Which condition of a SELECT concerns which of its sources, and which rows it takes away."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from sqlglot import exp
@@ -71,13 +71,14 @@ class Conditions:
             self._expanded(one) for one in conjuncts(_condition(select.args.get("where")))
         ]
         """Conditions that each row of the result must meet, none of them a join's."""
-        self.having = self._named(select, "having")
+        self.having = self.named(conjuncts(_condition(select.args.get("having"))))
         """Those of them that groups must meet."""
-        self.everywhere += [*self.having, *self._named(select, "qualify")]
+        qualify = conjuncts(_condition(select.args.get("qualify")))
+        self.everywhere += [*self.having, *self.named(qualify)]
 
-    def _named(self, select: exp.Select, clause: str) -> list[exp.Expr]:
-        """The conditions of a clause that may hold names of the select list."""
-        found = conjuncts(_condition(select.args.get(clause)))
+    def named(self, found: Sequence[exp.Expr]) -> list[exp.Expr]:
+        """Expressions with names of the select list written out. Raises `Unprovable` for a name
+        that may mean two things."""
         for one in found:
             self._refuse_two_meanings(one)
         return [self._expanded(one) for one in found]

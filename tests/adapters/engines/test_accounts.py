@@ -186,6 +186,8 @@ def lookups(draw: st.DrawFn) -> Query:
     ]
     shown = draw(st.lists(st.sampled_from(columns), min_size=1, max_size=3, unique=True))
     after = draw(st.sampled_from(("", "group", "window", "distinct", "keys", *GROUPED)))
+    if not others and not draw(st.integers(0, 3)):
+        after = draw(st.sampled_from(("newest", "on")))
     asked = tuple(draw(st.permutations(where))[: draw(st.integers(0, 2))])
     return Select(first, tuple(joins), asked, tuple(shown), after)
 
