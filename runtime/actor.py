@@ -28,7 +28,7 @@ Spawn = Callable[[str, Callable[[], Awaitable[None]]], None]
 
 
 class Signal(Protocol):
-    """Something that happens once."""
+    """Something that happens once, and that one task waits for."""
 
     def set(self) -> None:
         """It happens."""
@@ -102,7 +102,7 @@ class StreamActors(Streams):
         limits: ActorLimits | None = None,
         signal: Callable[[], Signal] = anyio.Event,
     ) -> None:
-        """`signal` makes what is waited for; the one of the event loop itself is the quickest."""
+        """`signal` makes what one task waits for; one that fits the event loop is quicker."""
         self._store = store
         self._clock = clock
         self._spawn = spawn
@@ -116,7 +116,7 @@ class StreamActors(Streams):
         self._resting: list[Signal] = []
         self._busy = 0
         self._is_draining = False
-        self._idle = signal()
+        self._idle = anyio.Event()
 
     @property
     def count(self) -> int:
@@ -144,7 +144,7 @@ class StreamActors(Streams):
     async def drain(self) -> None:
         """Take nothing new; return when all that was taken is answered."""
         self._is_draining = True
-        while self._busy:
+        if self._busy:
             await self._idle.wait()
         for rest in self._resting:
             rest.set()
@@ -237,9 +237,8 @@ class StreamActors(Streams):
         finally:
             actor.is_busy = False
             self._busy -= 1
-            if not self._busy:
+            if self._is_draining and not self._busy:
                 self._idle.set()
-                self._idle = self._signal()
 
     def _lose(self, actor: _Actor, batch: Sequence[_Letter], error: Failure | Defect) -> None:
         if self._actors.get(actor.stream.id.int) is actor:

@@ -92,12 +92,14 @@ class TailFeed(EventFeed):
 
 
 class FollowedLog(EventLog):
-    """A log whose newest events come from memory: of those only, even where others have stored
-    more behind them, which the next read finds."""
+    """A log whose newest events come from memory. What others have stored behind them is found
+    when a wait for more has ended without any."""
 
     def __init__(self, log: EventLog, tail: Tail) -> None:
         self._log = log
         self._tail = tail
+        self._head = tail.end
+        """Of the log, when it was looked at last."""
 
     @property
     def store_id(self) -> UUID:
@@ -108,6 +110,8 @@ class FollowedLog(EventLog):
         """As promised by the port."""
         if self._tail.reaches(after):
             return self._tail.behind(after, limit)
+        if after >= max(self._tail.end, self._head):
+            return ()
         return await self._log.read(after, limit)
 
     async def head(self) -> Position:
@@ -121,4 +125,6 @@ class FollowedLog(EventLog):
     async def wait(self, after: Position, seconds: float) -> Position:
         """As promised by the port."""
         await self._tail.wait(after, seconds)
-        return self._tail.end if self._tail.end > after else await self._log.head()
+        if self._tail.end <= after:
+            self._head = await self._log.head()
+        return max(self._tail.end, self._head)

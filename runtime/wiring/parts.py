@@ -150,7 +150,7 @@ def on_dispatch(policy: PolicyPart | None, worker: StepPart | None) -> Applied:
 
 
 def _dispatched(policy: PolicyPart | None, worker: StepPart | None, stretch: Stretch) -> None:
-    if policy is not None:
+    if policy is not None and any(tag.startswith("run.") for tag in stretch.tags):
         policy.wake()
     if worker is not None:
         for stream, tag in zip(stretch.streams, stretch.tags, strict=True):
