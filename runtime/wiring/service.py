@@ -1,5 +1,6 @@
 """A service in this process: with every role, or with some beside others elsewhere."""
 
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
@@ -36,6 +37,9 @@ quiet_seconds = 0.1
 
 first_visit_seconds_max = 10.0
 """For the client for whom a service was started."""
+
+collector_objects_min = 10_000
+"""New objects before the garbage collector looks for circles among them."""
 
 open_steps_max = 500
 """Open steps read at once."""
@@ -102,7 +106,16 @@ async def open_service(
     async with open_site(settings, held, roles) as site, AsyncExitStack() as stack:
         # Opened last, so that all parts are stopped while what they stand on is still there.
         supervisor = await stack.enter_async_context(open_supervisor(limits))
-        yield await _Composition(site, supervisor).start(stack)
+        service = await _Composition(site, supervisor).start(stack)
+        _relieve_collector()
+        yield service
+
+
+def _relieve_collector() -> None:
+    """What is loaded stays, and is not looked through again and again by the garbage collector;
+    nearly all that commands leave behind goes without it."""
+    gc.freeze()
+    gc.set_threshold(collector_objects_min)
 
 
 class _Composition:
