@@ -40,7 +40,16 @@ _TOLD_FROM_HISTORY = frozenset({"pipeline.register", "run.claim", "run.report"})
 class _Draft:
     """Commands of one batch, decided but not stored yet."""
 
-    __slots__ = ("envelopes", "fresh", "origin", "since", "state", "verdicts", "version")
+    __slots__ = (
+        "envelopes",
+        "fresh",
+        "is_doubtful",
+        "origin",
+        "since",
+        "state",
+        "verdicts",
+        "version",
+    )
 
     def __init__(self, memory: StreamMemory) -> None:
         self.state = memory.state
@@ -51,11 +60,8 @@ class _Draft:
         self.fresh: dict[int, int] = {}
         """A command id's number → place in `verdicts`."""
         self.verdicts: list[_Verdict] = []
-
-    @property
-    def is_doubtful(self) -> bool:
+        self.is_doubtful = False
         """Whether something was refused, or found done, that no append will check."""
-        return any(isinstance(one, Rejection | _Unchanged) for one in self.verdicts)
 
 
 class _Fresh(Struct, frozen=True, gc=False):
@@ -157,7 +163,9 @@ class StreamExecutor:
         draft = _Draft(memory)
         at = self._clock.now()
         for command in commands:
-            draft.verdicts.append(self._decide(memory, draft, command, at))
+            verdict = self._decide(memory, draft, command, at)
+            draft.verdicts.append(verdict)
+            draft.is_doubtful |= isinstance(verdict, (Rejection, _Unchanged))
         return draft
 
     async def _has_grown(self, memory: StreamMemory) -> bool:

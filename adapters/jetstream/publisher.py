@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-import msgspec
+from msgspec import to_builtins
 
 from adapters import telemetry
 from adapters.jetstream.api import (
@@ -128,19 +128,18 @@ def _traces(events: Sequence[Recorded]) -> Sequence[str]:
 def event_head(event: Recorded, epoch: str, sequence: int, before: Recorded | None) -> bytes:
     """What travels beside an event's state, and the fence: it stands right behind `sequence`, and
     behind the event `before` it where that was just sent."""
+    behind = f"Nats-Expected-Last-Msg-Id: {epoch}:{before.position}\r\n" if before else ""
     text = (
         f"NATS/1.0\r\nNats-Msg-Id: {epoch}:{event.position}\r\n"
-        f"Nats-Expected-Last-Sequence: {sequence}\r\n"
+        f"Nats-Expected-Last-Sequence: {sequence}\r\n{behind}"
         f"Headwater-Epoch: {epoch}\r\n"
         f"Headwater-Position: {event.position}\r\n"
         f"Headwater-Previous: {event.previous}\r\n"
-        f"Headwater-Event-Id: {msgspec.to_builtins(event.event_id)}\r\n"
+        f"Headwater-Event-Id: {to_builtins(event.event_id)}\r\n"
         f"Headwater-Stream: {event.stream}\r\n"
         f"Headwater-Version: {event.version}\r\n"
         f"Headwater-Tag: {event.tag}\r\n"
     )
-    if before is not None:
-        text += f"Nats-Expected-Last-Msg-Id: {epoch}:{before.position}\r\n"
     if b'"traceparent":' in event.state:  # most have none, and reading costs more than looking
         traceparent = read_state(event.state).traceparent
         if traceparent:

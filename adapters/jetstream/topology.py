@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from adapters.jetstream.api import JetStreamApi, Refused, stream_exists
 from commands.ports import Task
@@ -45,9 +45,9 @@ class Topology(Struct, frozen=True, kw_only=True):
 
     def event_subject(self, event: Recorded) -> str:
         """`headwater.event.run.0193….step_scheduled`."""
-        category = event.stream.category
-        fact = event.tag[len(category) + 1 :].rpartition(".")[0]
-        return f"{self.prefix}.event.{category}.{event.stream.id}.{fact}"
+        category, _, fact = event.tag.partition(".")
+        fact = fact[: fact.rfind(".")]
+        return f"{self.prefix}.event.{category}.{to_builtins(event.stream.id)}.{fact}"
 
     def task_subject(self, task: Task) -> str:
         """One subject per attempt of a step: the queue holds one message of each."""
