@@ -1,6 +1,7 @@
 """Changes of a whole batch, merged per row: a run's many events become one write per row."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from domain.errors import Defect
@@ -48,20 +49,20 @@ class _Rows:
     def __init__(self, table: Table) -> None:
         self.table = table
         self._cleared: dict[tuple[str, ...], list[Key]] = {}
-        self._removed: set[Key] = set()
-        self._values: dict[Key, dict[str, Value]] = {}
+        self._removed: dict[Key, None] = {}
+        self._values: dict[Key, Mapping[str, Value]] = {}
         self._amounts: dict[Key, dict[str, int | float]] = {}
-        # All keys above by their first value, by which whole groups are removed. Rows of a group
-        # are neighbours in the table and are given out as such.
-        self._groups: dict[Value, dict[Key, None]] = {}
+        self._groups: dict[Value, dict[Key, None]] | None = None
+        """All keys above by their first value, once whole groups are removed by it."""
 
     def put(self, key: Key, values: Mapping[str, Value]) -> None:
         known = self._values.get(key)
         if known is None:
-            self._note(key)
-            self._values[key] = dict(values)
+            self._values[key] = values
+            if self._groups is not None:
+                self._note(key)
         else:
-            known.update(values)
+            self._values[key] = {**known, **values}
         if self._amounts:
             amounts = self._amounts.get(key, {})
             for column in amounts.keys() & values.keys():
@@ -71,7 +72,8 @@ class _Rows:
         values = self._values.get(key)
         for column, amount in amounts.items():
             if values is not None and column in values:
-                values[column] = _number(values[column]) + amount
+                values = {**values, column: _number(values[column]) + amount}
+                self._values[key] = values
             else:
                 self._note(key)
                 sums = self._amounts.setdefault(key, {})
@@ -80,32 +82,29 @@ class _Rows:
     def delete(self, key: Key) -> None:
         self._note(key)
         self._forget(key)
-        self._removed.add(key)
+        self._removed[key] = None
 
     def delete_where(self, values: Mapping[str, Value]) -> None:
         self._cleared.setdefault(tuple(values), []).append(tuple(values.values()))
         for key in self._matching(values):
             self._forget(key)
-            self._removed.discard(key)
+            self._removed.pop(key, None)
 
     def bulks(self) -> Iterator[Bulk]:
-        """Everything that was collected."""
-        name, keys = self.table.name, [key for group in self._groups.values() for key in group]
+        """Everything that was collected; rows of a group are neighbours, as in the table."""
+        name = self.table.name
         for columns, cleared in self._cleared.items():
             yield Bulk("delete", name, columns, cleared)
         if self._removed:
-            yield Bulk("delete", name, self.table.key, [k for k in keys if k in self._removed])
-        for columns, rows in _by_columns(keys, self._values):
+            yield Bulk("delete", name, self.table.key, list(self._removed))
+        for columns, rows in _by_columns(self._values):
             yield Bulk("put", name, columns, rows)
-        for columns, rows in _by_columns(keys, self._amounts):
+        for columns, rows in _by_columns(self._amounts):
             yield Bulk("add", name, columns, rows)
 
     def _note(self, key: Key) -> None:
-        group = self._groups.get(key[0])
-        if group is None:
-            self._groups[key[0]] = {key: None}
-        else:
-            group[key] = None
+        if self._groups is not None:
+            self._groups.setdefault(key[0], {})[key] = None
 
     def _forget(self, key: Key) -> None:
         self._values.pop(key, None)
@@ -113,6 +112,8 @@ class _Rows:
 
     def _matching(self, values: Mapping[str, Value]) -> Iterable[Key]:
         """The keys of rows that have these values."""
+        if self._groups is None:
+            self._groups = _grouped(chain(self._removed, self._values, self._amounts))
         columns = self.table.key
         if tuple(values) == columns[:1]:
             return self._groups.pop(values[columns[0]], ())
@@ -125,6 +126,18 @@ class _Rows:
         ]
 
 
+def _grouped(keys: Iterable[Key]) -> dict[Value, dict[Key, None]]:
+    """Keys by their first value."""
+    groups: dict[Value, dict[Key, None]] = {}
+    for key in keys:
+        group = groups.get(key[0])
+        if group is None:
+            groups[key[0]] = {key: None}
+        else:
+            group[key] = None
+    return groups
+
+
 def _number(value: Value) -> int | float:
     if isinstance(value, str):
         raise Defect(f"an amount was added to the text {value!r}")
@@ -132,17 +145,16 @@ def _number(value: Value) -> int | float:
 
 
 def _by_columns(
-    keys: Iterable[Key], changes: Mapping[Key, Mapping[str, V]]
+    changes: Mapping[Key, Mapping[str, V]],
 ) -> Iterable[tuple[tuple[str, ...], list[Key]]]:
     """Rows of the same columns together: the key, then the values."""
     found: dict[tuple[str, ...], list[Key]] = {}
-    for key in keys if changes else ():
-        values = changes.get(key)
-        if values is None:
-            continue
-        columns = tuple(values)
-        rows = found.get(columns)
-        if rows is None:
-            rows = found[columns] = []
-        rows.append((*key, *values.values()))
+    for group in _grouped(changes).values():
+        for key in group:
+            values = changes[key]
+            columns = tuple(values)
+            rows = found.get(columns)
+            if rows is None:
+                rows = found[columns] = []
+            rows.append((*key, *values.values()))
     return found.items()

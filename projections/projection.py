@@ -87,7 +87,8 @@ class Projection:
             )
             for handler in handlers
         }
-        self._unwanted = frozenset(catalog.tags) - self._readers.keys()
+        self.unwanted = frozenset(catalog.tags) - self._readers.keys()
+        """Tags of events that only move its checkpoint."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ class Projection:
         """What an event changes. Raises `Malformed` for one that cannot be read."""
         reader = self._readers.get(tag)
         if reader is None:
-            if tag in self._unwanted:
+            if tag in self.unwanted:
                 return ()
             tag, state = upcast_state(tag, state, self._catalog)
             reader = self._readers.get(tag)
@@ -169,17 +170,26 @@ class Fold:
 
     def _take(self, stretch: Stretch) -> tuple[int, HeadwaterError | None]:
         """How many events were taken, and why not all."""
+        if self._projection.unwanted.issuperset(stretch.tags):
+            return len(stretch), None
         project, add = self._projection.project, self._changes.add
-        events = zip(stretch.positions, stretch.streams, stretch.tags, stretch.states, strict=True)
-        for taken, (position, stream, tag, state) in enumerate(events):
-            try:
-                changes = project(position, stream, tag, state)
-            except HeadwaterError as error:
-                return taken, error
-            except _BUGS as error:
-                return taken, _bug(self._projection, error)
-            if changes:
-                add(changes)
+        unwanted = self._projection.unwanted
+        taken = -1
+        try:
+            for taken, tag in enumerate(stretch.tags):
+                if tag not in unwanted:
+                    add(
+                        project(
+                            stretch.positions[taken],
+                            stretch.streams[taken],
+                            tag,
+                            stretch.states[taken],
+                        )
+                    )
+        except HeadwaterError as error:
+            return taken, error
+        except _BUGS as error:
+            return taken, _bug(self._projection, error)
         return len(stretch), None
 
     def drain(self) -> list[Bulk]:
