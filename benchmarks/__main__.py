@@ -3,16 +3,15 @@
 import argparse
 import asyncio
 import shutil
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks import commands, refold
 from benchmarks.bulk import PIPELINE, make_source, plain_script
-from benchmarks.refold import all_figures
+from benchmarks.memory import idle_memory
 from benchmarks.report import Figure, median_seconds, table
 from benchmarks.service import (
     HEADWATER,
@@ -47,70 +46,17 @@ async def _runs(folder: Path) -> list[Figure]:
             what="5-step no-op run, p50",
             value=statistics.median(small) * 1000,
             unit="ms",
-            reach="≤ 60 ms",
+            reach="≤ 10 ms",
             method="30 runs one after another, command to run.completed on the bus",
         ),
         Figure(
             what="200 no-op steps, 199 of them independent",
             value=statistics.median(large),
             unit="s",
-            reach="≤ 2 s",
+            reach="≤ 0.4 s",
             method="median of 3",
         ),
     ]
-
-
-async def _commands(folder: Path, clients: int = 64, seconds: float = 5.0) -> Figure:
-    spec = noop_pipeline(1, chain=True)
-    files = {"steps.py": (folder / "steps.py").read_text()}
-    latencies: list[float] = []
-    async with client(folder) as connection:
-        for number in range(clients):
-            await command(
-                connection,
-                "pipeline.register",
-                {
-                    "spec": {**spec, "pipeline": f"p{number}"},
-                    "files": files,
-                    "root": str(folder),
-                },
-            )
-        end = time.perf_counter() + seconds
-
-        async def hammer(number: int) -> None:
-            verbs = ("pause", "resume")
-            turn = 0
-            while time.perf_counter() < end:
-                start = time.perf_counter()
-                await command(connection, f"pipeline.{verbs[turn % 2]}", {"pipeline": f"p{number}"})
-                latencies.append(time.perf_counter() - start)
-                turn += 1
-
-        begin = time.perf_counter()
-        await asyncio.gather(*(hammer(number) for number in range(clients)))
-        taken = time.perf_counter() - begin
-    p50 = statistics.median(latencies) * 1000
-    return Figure(
-        what="commands/s, 64 callers, SQLite FULL",
-        value=len(latencies) / taken,
-        unit="/s",
-        reach="≥ 5,000/s",
-        baseline=f"raw SQLite, one commit each: {_raw_sqlite(folder):,.0f}/s",
-        method=f"pause and resume of 64 pipelines over NATS for {seconds:.0f} s; p50 {p50:.1f} ms",
-    )
-
-
-def _raw_sqlite(folder: Path, events: int = 2000) -> float:
-    connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma synchronous=full")
-    connection.execute("create table events (id integer primary key, state blob)")
-    start = time.perf_counter()
-    for number in range(events):
-        connection.execute("insert into events values (?, ?)", (number, b"x" * 500))
-    taken = time.perf_counter() - start
-    connection.close()
-    return events / taken
 
 
 def _cold_start(folder: Path) -> Figure:
@@ -135,7 +81,7 @@ def _cold_start(folder: Path) -> Figure:
         what="nothing running → first run done",
         value=median_seconds(once, 5),
         unit="s",
-        reach="≤ 1.5 s",
+        reach="≤ 1.0 s",
         baseline=f"a Python that imports duckdb, pyarrow and nats: {bare:.2f} s",
         method="whole process, empty data directory, median of 5",
     )
@@ -167,7 +113,7 @@ def _bulk(folder: Path, rows: int) -> Figure:
         what=f"{rows:,} rows, five steps",
         value=statistics.median(taken),
         unit="s",
-        reach="measured",
+        reach="≤ 0.8× the script",
         baseline=f"plain DuckDB script {statistics.median(script):.1f} s: {ratio:.2f}×",
         method="in turn, median of 3; service start and every sync included",
     )
@@ -183,10 +129,12 @@ def main() -> None:
         folder = Path(name)
         make_project(folder)
         figures = [_cold_start(folder)]
-        with service(folder):
+        with service(folder) as pid:
+            figures.append(idle_memory(pid))
             figures += asyncio.run(_runs(folder))
-            figures.append(asyncio.run(_commands(folder)))
-        figures += all_figures(folder, options.events)
+            asyncio.run(commands.register(folder))
+            figures += commands.all_figures(folder)
+        figures += refold.all_figures(folder, options.events)
         figures.append(_bulk(folder, options.rows))
     print(table(figures))
 

@@ -41,6 +41,7 @@ class Caller:
         )
 
     def close(self) -> None:
+        """End it."""
         self._socket.close()
 
     def load(self, callers: int, seconds: float, request: Request) -> Load:

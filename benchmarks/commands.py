@@ -1,0 +1,131 @@
+"""Commands a second of many callers, and how soon the views show what they did.
+
+The callers are one lean process. Beside it, in the same run: the same load on an echo, which is
+what the bus could do at best, and what SQLite does with one commit for each event.
+"""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.echo import SUBJECT
+from benchmarks.lag import Lag
+from benchmarks.load import Load, caller
+from benchmarks.report import Figure
+from benchmarks.service import client, command, environment, noop_pipeline
+
+callers = 64
+load_seconds = 5.0
+warm_seconds = 1.0
+
+
+async def register(folder: Path) -> None:
+    """A pipeline for each caller, whose stream is its own."""
+    spec = noop_pipeline(1, chain=True)
+    files = {"steps.py": (folder / "steps.py").read_text()}
+    async with client(folder) as connection:
+        for number in range(callers):
+            named = {**spec, "pipeline": f"p{number}"}
+            payload = {"spec": named, "files": files, "root": str(folder)}
+            await command(connection, "pipeline.register", payload)
+
+
+def all_figures(folder: Path) -> list[Figure]:
+    """Of a service that runs in `folder` and knows the pipelines."""
+    with closing(caller(folder)) as connection:
+        with _beside("benchmarks.echo", *_address(folder)) as echo:
+            assert echo.stdout is not None
+            echo.stdout.readline()
+            bare = connection.load(callers, warm_seconds, lambda _who, _turn: (_ECHO, b"{}"))
+        connection.load(callers, warm_seconds, _pause_and_resume)
+        seconds = str(load_seconds)
+        with _beside("benchmarks.lag", str(folder / ".headwater"), seconds) as watcher:
+            load = connection.load(callers, load_seconds, _pause_and_resume)
+            said, _ = watcher.communicate()
+    return _figures(folder, bare, load, msgspec.json.decode(said, type=Lag))
+
+
+_ECHO = SUBJECT.encode()
+_PAYLOADS = [json.dumps({"pipeline": f"p{number}"}).encode() for number in range(callers)]
+_SUBJECTS = (b"headwater.command.pipeline.pause", b"headwater.command.pipeline.resume")
+
+
+def _pause_and_resume(who: int, turn: int) -> tuple[bytes, bytes]:
+    return _SUBJECTS[turn % 2], _PAYLOADS[who]
+
+
+def _figures(folder: Path, bare: Load, load: Load, lag: Lag) -> list[Figure]:
+    method = f"pause and resume of {callers} pipelines over NATS for {load_seconds:.0f} s"
+    ends = f"the callers took {load.cpu:.0%} of a core"
+    return [
+        Figure(
+            what=f"commands/s, {callers} callers, SQLite FULL",
+            value=load.per_second,
+            unit="/s",
+            reach="≥ 15,000/s",
+            baseline=f"an echo on the same bus: {bare.per_second:,.0f}/s; raw SQLite, "
+            f"one commit each: {_raw_sqlite(folder):,.0f}/s",
+            method=f"{method}; {ends}",
+        ),
+        Figure(
+            what="the same, until the reply, p50",
+            value=load.p50 * 1000,
+            unit="ms",
+            reach="≤ 5 ms",
+            baseline=f"the echo: {bare.p50 * 1000:.1f} ms",
+            method=f"p99 {load.p99 * 1000:.1f} ms",
+        ),
+        Figure(
+            what="event → view at that load, p50",
+            value=lag.p50 * 1000,
+            unit="ms",
+            reach="≤ 4 ms",
+            method=f"from outside, at both files, for {lag.commits:,} commits",
+        ),
+        Figure(
+            what="event → view at that load, p99",
+            value=lag.p99 * 1000,
+            unit="ms",
+            reach="≤ 12 ms",
+            method="the same",
+        ),
+    ]
+
+
+def _address(folder: Path) -> tuple[str, str]:
+    known = json.loads((folder / ".headwater/nats/connection.json").read_text())
+    return known["url"], known["token"]
+
+
+@contextmanager
+def _beside(module: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """Another program of this package, ended with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _raw_sqlite(folder: Path, events: int = 2000) -> float:
+    with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as connection:
+        connection.execute("pragma journal_mode=wal")
+        connection.execute("pragma synchronous=full")
+        connection.execute("create table events (id integer primary key, state blob)")
+        start = time.perf_counter()
+        for number in range(events):
+            connection.execute("insert into events values (?, ?)", (number, b"x" * 500))
+        return events / (time.perf_counter() - start)
