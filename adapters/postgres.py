@@ -208,8 +208,9 @@ async def _synced(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.execute("SET synchronous_commit = on")
 
 
-async def check_server(session: Session, database: Database) -> list[str]:
-    """What is odd about a server. Raises `Unavailable` where events would not be safe on it."""
+async def check_server(session: Session, database: Database) -> tuple[str, list[str]]:
+    """The server's version, and what is odd. Raises `Unavailable` where events would not be safe
+    there."""
     ((version, encoding, fsync, pages, standby),) = await session.fetch(_LOOK)
     refused = ""
     if session.get_server_version().major < version_min:
@@ -222,9 +223,8 @@ async def check_server(session: Session, database: Database) -> list[str]:
         refused = "runs with fsync = off, and would lose events when the power goes"
     if refused:
         raise Unavailable(f"{database} {refused}")
-    if pages != "on":
-        return ["full_page_writes is off: a torn page loses events, unless the disk prevents it"]
-    return []
+    odd = "full_page_writes = off loses events by torn pages, unless the file system prevents them"
+    return version, [odd] if pages != "on" else []
 
 
 _LOOK = """

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from domain.errors import Malformed
 from domain.pipeline.units import ByteSize, Duration
 from runtime.project import PROJECT_FILE, Project, Setting, find_project, read_project
-from runtime.store import SQLITE, Store, without_password
+from runtime.store import SQLITE, Store, redacted, without_password
 
 DATA_FOLDER = ".headwater"
 ENVIRONMENT_PREFIX = "HEADWATER_"
@@ -311,7 +311,7 @@ def _converted(name: str, value: Any, place: str) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    return without_password(value)[0] if isinstance(value, str) else value
+    return redacted(value) if isinstance(value, str) else value
 
 
 @cache

@@ -1,11 +1,13 @@
 """Where events and views lie, as a setting: in files, in memory, or in a PostgreSQL database."""
 
+import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 SQLITE, MEMORY = "sqlite", "memory"
 
 _SCHEMES = ("postgresql", "postgres")
+_PASSWORD = "password"  # noqa: S105  # the parameter's name
 _FORM = "sqlite, memory or postgresql://USER@HOST:PORT/DATABASE"
 _PARAMETERS = (
     "host",
@@ -38,24 +40,33 @@ class Store(str):
 
 
 def without_password(text: str) -> tuple[str, str]:
-    """What stands in a setting without the password, and the password, empty where none is."""
-    if not text.startswith(tuple(f"{scheme}:" for scheme in _SCHEMES)):
+    """A URL without the password that stands in it, and the password, empty where none does."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
         return text, ""
-    parts = urlsplit(text)
-    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
-    place = parts.netloc.rpartition("@")[2]
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
     given = parse_qsl(parts.query, keep_blank_values=True)
-    hidden = [value for name, value in given if name == "password"]
-    if not colon and not hidden:
+    found = [unquote(password), *(value for name, value in given if name == _PASSWORD)]
+    if not any(found):
         return text, ""
-    shown = urlencode([one for one in given if one[0] != "password"], quote_via=quote)
+    place = parts.netloc.rpartition("@")[2]
+    shown = urlencode([one for one in given if one[0] != _PASSWORD], quote_via=quote)
     netloc = f"{user}@{place}" if user else place
-    found = unquote(password) if colon else hidden[-1]
-    return urlunsplit((parts.scheme, netloc, parts.path, shown, "")), found
+    return urlunsplit((parts.scheme, netloc, parts.path, shown, "")), next(filter(None, found))
+
+
+def redacted(text: str) -> str:
+    """What may be shown of a text that may be meant to be a URL, however wrong it is."""
+    text = re.sub(r"(://[^:@/]*):.*@", r"\1:…@", text, flags=re.DOTALL)
+    return re.sub(rf"\b{_PASSWORD}=[^&\s]*", f"{_PASSWORD}=…", text)
 
 
 def _check(text: str) -> None:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise ValueError(f"write {_FORM}") from None
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"write {_FORM}")
     if without_password(text)[1]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar, Literal
 
-from anyio import to_thread
+from anyio import from_thread, to_thread
 from msgspec import Struct
 
 from domain.errors import HeadwaterError, Malformed, Unavailable
@@ -146,6 +146,11 @@ def _space(way: Way) -> tuple[State, str, str]:
 
 
 def _store(way: Way) -> tuple[State, str, str]:
+    if way.settings.store.is_database:
+        from runtime.wiring.storage import look_at_database
+
+        found, odd = from_thread.run(look_at_database, way.settings)
+        return "odd" if odd else "well", found, "; ".join(odd)
     path = way.datadir.events
     if not path.exists():
         return "well", "no events yet", ""

@@ -89,7 +89,7 @@ class Plan(InEnvironment):
 
 async def _active(way: Way, pipeline: str) -> Document | None:
     """The active definition of a name; None where it has none, or nothing has ever run here."""
-    if not way.datadir.exists():
+    if not way.has_history:
         return None
     async with way.reading() as session:
         try:

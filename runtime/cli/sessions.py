@@ -76,12 +76,17 @@ class Way:
 
     def known(self) -> DataDir:
         """The data directory of whoever has run here. Raises `NotFound`."""
-        if not self.datadir.exists():
+        if not self.has_history:
             raise NotFound(
                 f"nothing has ever run here: there is no {self.datadir.path}",
                 hint="run a pipeline first (headwater run FILE), or name the folder by --data",
             )
         return self.datadir
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anybody may have run here: a database may know of it alone."""
+        return self.settings.store.is_database or self.datadir.exists()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:

@@ -72,6 +72,16 @@ async def _open_database(
             yield events, tables
 
 
+async def look_at_database(settings: Settings) -> tuple[str, list[str]]:
+    """What can be said of the server, and what is odd about it. Raises `Unavailable`."""
+    from adapters.postgres import Database, check_server
+
+    database = Database(settings.store, settings.store_password)
+    async with database.sessions("the event store", 1) as sessions, sessions.session() as session:
+        version, odd = await check_server(session, database)
+    return f"{database}, PostgreSQL {version}", odd
+
+
 def _owner(directory: DataDir) -> Owner:
     """As the data directory says it."""
     with suppress(OSError, msgspec.MsgspecError):
