@@ -1,8 +1,9 @@
 """What every chain of events promises: whatever happens to the stored events is found and named."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.eventstore.chain import SqliteEventChain
+from adapters.eventstore.postgres import PostgresEventStore
+from adapters.eventstore.postgres_chain import PostgresEventChain
 from adapters.eventstore.sqlite import SqliteEventStore
 from adapters.memory.eventstore import MemoryEventStore
 from commands.ports import EventStore
@@ -18,10 +21,14 @@ from domain.ids import StreamId
 from projections.chain import ChainReport, verify_chain
 from projections.ports import EventChain
 from tests.contracts.events import envelopes, new_stream
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
 STREAM = new_stream()
+
+Execute = Callable[[str], object]
+"""Does a statement in the database of a test."""
 
 
 class Ground(Protocol):
@@ -131,13 +138,75 @@ class SqliteGround:
         assert changed > 0
 
 
+class PostgresGround:
+    """In a database."""
+
+    def __init__(
+        self, store: PostgresEventStore, chain: PostgresEventChain, execute: Execute
+    ) -> None:
+        self.store = store
+        self.chain = chain
+        self._execute = execute
+
+    def set_state(self, position: int, state: bytes) -> None:
+        self._set("state", f"'\\x{state.hex()}'", position)
+
+    def set_version(self, position: int, version: int) -> None:
+        self._set("originator_version", str(version), position)
+
+    def swap_states(self, first: int, second: int) -> None:
+        other = "(SELECT state FROM stored_events WHERE notification_id = {})"
+        statement = "UPDATE stored_events SET state = CASE notification_id"
+        self._execute(
+            f"{statement} WHEN {first} THEN {other.format(second)} ELSE {other.format(first)} END"
+            f" WHERE notification_id IN ({first}, {second})"
+        )
+
+    def delete(self, position: int) -> None:
+        self._execute(f"DELETE FROM stored_events WHERE notification_id = {position}")  # noqa: S608  # a number
+
+    def insert(self) -> None:
+        self._execute(
+            "INSERT INTO stored_events SELECT originator_id, 99, topic, state, 10"
+            " FROM stored_events WHERE notification_id = 1"
+        )
+
+    def set_link(self, position: int, link: bytes) -> None:
+        self._execute(
+            f"UPDATE event_links SET links = overlay(links PLACING '\\x{link.hex()}'"  # noqa: S608  # numbers
+            f" FROM 32 * ({position} - first_position)::integer + 1) WHERE first_position ="
+            f" (SELECT max(first_position) FROM event_links WHERE first_position <= {position})"
+        )
+
+    def cut_off(self, after: int) -> None:
+        self._execute(f"DELETE FROM stored_events WHERE notification_id > {after}")  # noqa: S608  # a number
+        self._execute(f"DELETE FROM event_links WHERE first_position > {after}")  # noqa: S608  # a number
+
+    def _set(self, column: str, value: str, position: int) -> None:
+        self._execute(
+            f"UPDATE stored_events SET {column} = {value} WHERE notification_id = {position}"  # noqa: S608  # of this file
+        )
+
+
+@asynccontextmanager
+async def postgres_ground(server: PostgresServer) -> AsyncIterator[Ground]:
+    name = server.take()
+    database = server.way_to(name)
+    async with (
+        PostgresEventStore.open(database) as store,
+        PostgresEventChain.open(database) as chain,
+    ):
+        yield PostgresGround(store, chain, partial(server.execute, database=name))
+    server.give_back(name)
+
+
 @asynccontextmanager
 async def sqlite_ground(path: Path) -> AsyncIterator[Ground]:
     async with SqliteEventStore.open(path) as store, SqliteEventChain.open(path) as chain:
         yield SqliteGround(store, chain, path)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
 async def ground(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ground]:
     """A store of nine events: five of one stream, and four of others, in commits of their own."""
     if request.param == "memory":
@@ -145,7 +214,10 @@ async def ground(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         await fill(memory.store)
         yield memory
         return
-    async with sqlite_ground(tmp_path / "events.db") as found:
+    opened = sqlite_ground(tmp_path / "events.db")
+    if request.param == "postgres":
+        opened = postgres_ground(request.getfixturevalue("postgres"))
+    async with opened as found:
         await fill(found.store)
         yield found
 
