@@ -60,7 +60,7 @@ class Verify(Command):
 
     async def _prove_chain(self, console: Console) -> Exit:
         from domain.chain import parse_head
-        from runtime.wiring.proof import prove_chain
+        from runtime.wiring.proof import prove_chain, prove_database_chain
 
         if self.repair:
             raise Usage(
@@ -68,7 +68,11 @@ class Verify(Command):
                 hint="put a backup in their place: headwater restore --help",
             )
         head = parse_head(self.head) if self.head else None
-        report = await prove_chain(Way(self).known(), head)
+        way = Way(self)
+        if way.settings.store.is_database:
+            report = await prove_database_chain(way.settings, head)
+        else:
+            report = await prove_chain(way.known(), head)
         if self.json:
             print_document(console, report)
         else:

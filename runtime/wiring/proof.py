@@ -10,6 +10,7 @@ from domain.errors import NotFound
 from projections.chain import verify_chain
 from runtime.datadir import DataDir
 from runtime.session import Document
+from runtime.settings import Settings
 
 
 async def prove_chain(directory: DataDir, head: Head | None = None) -> Document:
@@ -30,3 +31,14 @@ def known_store(directory: DataDir) -> Path:
             hint="its service keeps its events elsewhere, or has kept them in memory",
         )
     return directory.events
+
+
+async def prove_database_chain(settings: Settings, head: Head | None = None) -> Document:
+    """The same for events in a PostgreSQL database. Raises `Unavailable`, `Malformed`."""
+    from adapters.eventstore.postgres_chain import PostgresEventChain  # most stores are files
+    from adapters.postgres import Database
+
+    database = Database(settings.store, settings.store_password)
+    async with PostgresEventChain.open(database) as chain:
+        document: Document = msgspec.to_builtins(await verify_chain(chain, head))
+        return document
