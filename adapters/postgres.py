@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio
 import asyncpg
@@ -54,7 +54,8 @@ class Database:
         """User, host, port and name."""
         parts = urlsplit(self._url)
         user = f"{parts.username}@" if parts.username else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        host = parts.hostname or dict(parse_qsl(parts.query)).get("host", "")
+        host = f"[{host}]" if ":" in host else host
         return f"postgresql://{user}{host}:{parts.port or _port}{parts.path}"
 
     @asynccontextmanager

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import psycopg
+from anyio import to_thread
 
 from adapters.postgres import Database
 from domain.errors import Defect
@@ -119,6 +120,17 @@ class PostgresServer:
     def way_to(self, database: str, user: str = "headwater") -> Database:
         """What our own code opens."""
         return Database(self.url(database, user), PASSWORD)
+
+    def connected(self, database: Database) -> psycopg.Connection[tuple[object, ...]]:
+        """Somebody else in a database, as its owner; commits at the end of the block."""
+        url = f"{database}"
+        return psycopg.connect(url, password=PASSWORD)
+
+    async def until_somebody_waits(self) -> None:
+        """Return once a session waits for a lock that another one holds."""
+        look = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        while await to_thread.run_sync(self.execute, look) == [(0,)]:
+            pass
 
     def take(self) -> str:
         """The name of an empty database, made where none is free."""
