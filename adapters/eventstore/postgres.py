@@ -47,6 +47,9 @@ lock_key = 4_936_107_222
 readers_max = 4
 """Sessions that read at the same time."""
 
+tries_max = 8
+"""Of a group that somebody got in the way of, who takes no lock."""
+
 read_bytes_max = 64 * 1024**2
 """Of events that are read at once, unless the first one alone is larger."""
 
@@ -188,11 +191,17 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
                     self._end = await _insert(session, rows, end, versions)
                 if self._end is not None:
                     return outcomes
-            return await self._commit_under_lock(session, group, end)
+            for _ in range(tries_max):
+                with suppress(asyncpg.UniqueViolationError):
+                    placed_anew = await self._commit_under_lock(session, group, end)
+                    if placed_anew is not None:
+                        return placed_anew
+        raise Unavailable(f"{WHAT} is written to by somebody who takes no lock")
 
     async def _commit_under_lock(
         self, session: Session, group: Sequence[Append], known: Place | None
-    ) -> Sequence[Outcome]:
+    ) -> Sequence[Outcome] | None:
+        """None where somebody has written all the same."""
         async with session.transaction():
             # The table first, as an INSERT does: two orders of taking locks would be a deadlock.
             await session.execute("LOCK TABLE stored_events IN ROW EXCLUSIVE MODE")
@@ -200,8 +209,8 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
             before, versions = await self._places(session, group)
             outcomes, rows = placed(group, before.given, dict(versions))
             after = await _insert(session, rows, before, versions) if rows else before
-            if after is None:
-                raise Unavailable(f"{WHAT} is written to by somebody who takes no lock")
+        if after is None:
+            return None
         self._end, self._alone = after, before == known
         return outcomes
 
