@@ -48,9 +48,9 @@ def test_lines_are_those_of_a_plain_reader(
         text += end * blanks
         wanted.append(len(re.findall("\r\n|\r|\n", text)) + 1)
         out = io.StringIO()
-        is_quoted |= bool({*"\r\n"} & {*one, *two})
+        in_quotes = is_quoted or bool({*"\r\n"} & {*one, *two})
         writer = csv.writer(
-            out, lineterminator=end, quoting=csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL
+            out, lineterminator=end, quoting=csv.QUOTE_ALL if in_quotes else csv.QUOTE_MINIMAL
         )
         writer.writerow(["x" + one, two])
         text += out.getvalue()
