@@ -96,6 +96,13 @@ class PostgresServer:
                 return
         raise Defect(f"the server of the tests is not ready: {(self._folder / 'log').read_text()}")
 
+    def listen(self, address: str, clients: str) -> None:
+        """Serve another network, too."""
+        self.stop()
+        with (self.folder / "pg_hba.conf").open("a") as known:
+            known.write(f"host all all {clients} scram-sha-256\n")
+        self.start(f"listen_addresses=127.0.0.1,{address}")
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: SIGINT ends sessions, SIGQUIT leaves the rest to recovery. Twice is fine."""
         if self._process is not None:
