@@ -70,6 +70,14 @@ def unsteady(job: Job) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*found, *outside)))
 
 
+def is_picking_anew(job: Job) -> bool:
+    """Whether the rows that the step leaves out are others each time that somebody looks."""
+    if not isinstance(job.step, Clean):
+        return False
+    rules = [*msgspec.to_builtins(job.step, enc_hook=plain).get("rules", ())]
+    return any(job.bench.engines.outline(text).unsteady for text in _expressions(rules))
+
+
 def _expressions(value: object) -> Iterator[str]:
     if isinstance(value, list):
         for one in value:

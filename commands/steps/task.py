@@ -10,7 +10,7 @@ from commands.steps.ingest import ingest
 from commands.steps.job import Job, Made, inputs_for, lookups_for
 from commands.steps.ports import Kept, StepBroken, StepWork, Workbench, broken
 from commands.steps.redo import origins, redone
-from commands.steps.reuse import done_before, origin_words, unsteady
+from commands.steps.reuse import done_before, is_picking_anew, origin_words
 from commands.steps.store import place_of, store
 from commands.steps.transform import transform
 from commands.steps.validate import validate
@@ -46,8 +46,8 @@ def carry_out(
         made = _balanced(redone(job, work.redo) if work.redo else _make(job))
         inputs = (*made.outcome.inputs, *job.looked_at())
         row_map = made.outcome.row_map
-        if row_map is not None and unsteady(job):
-            row_map = None  # which rows it left out cannot be asked again
+        if row_map is not None and is_picking_anew(job):
+            row_map = None
         seconds = bench.stopwatch() - started
         outcome = replace(made.outcome, inputs=inputs, row_map=row_map, seconds=seconds)
         return _kept(job, replace(outcome, key=_key(job, made)), made)

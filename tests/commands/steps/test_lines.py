@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -182,12 +183,25 @@ def mended(row: dict[str, Any], number: int) -> dict[str, Any]:
     return row | {"tag": name, "id": str(5000 + number), "code": "9", "note": f"n{number}"}
 
 
-def chain(bench: Bench, path: str, *, kept: str = "id > 0", mild: bool = False) -> Walk:
+def chain(
+    bench: Bench,
+    path: str,
+    *,
+    kept: str = "id > 0",
+    mild: bool = False,
+    checks: Sequence[object] = (),
+) -> Walk:
     """An ingest, a cleaning that removes the first row, a validation that the last one breaks."""
     bench.write(path, "id,code\n0,drop\n1,2\n2,long\n")
     steps: list[dict[str, Any]] = [
-        {"id": "raw", "kind": "ingest", "source": "s"},
-        {"id": "tidy", "kind": "clean", "input": "raw", "rules": [{"keep_rows": kept}]},
+        {"id": "raw", "kind": "ingest", "source": "s", "checks": [*checks]},
+        {
+            "id": "tidy",
+            "kind": "clean",
+            "input": "raw",
+            "rules": [{"keep_rows": kept}],
+            "checks": [*checks],
+        },
         {"id": "short", "kind": "validate", "input": "tidy", "contract": "s.yaml"},
     ]
     steps[-1]["on_violation"] = "warn" if mild else "quarantine"
@@ -223,6 +237,11 @@ def test_only_who_is_asked_keeps_what_was_left_out(bench: Bench) -> None:
     assert kept.gaps is not None
     assert bench.rows(kept.gaps) == [{"number": 0}]
     assert place(bench, asked.outcome("short")) == ("in.csv", 4)
+
+
+def test_a_check_that_asks_the_clock_takes_no_line_away(bench: Bench) -> None:
+    walk = chain(bench, "in.csv", checks=[{"sql": "id >= 0 and now() is not null"}])
+    assert place(bench, walk.all()["short"]) == ("in.csv", 4)
 
 
 def test_behind_what_gives_other_rows_each_time_rows_tell_the_input(bench: Bench) -> None:
