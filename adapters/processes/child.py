@@ -1,14 +1,12 @@
 """One child as its parent sees it."""
 
+import asyncio
 import os
 import signal
+from asyncio.subprocess import PIPE, Process
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-
-import anyio
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from adapters.processes.messages import (
     HEADER,
@@ -32,7 +30,7 @@ class Child:
             raise ValueError("a child is started with both pipes")
         self._process = process
         self._requests = process.stdin
-        self._replies = BufferedByteReceiveStream(process.stdout)
+        self._replies = process.stdout
         self._known: OrderedDict[str, None] = OrderedDict()
         self.born = born
         self.idle_since = born
@@ -54,17 +52,13 @@ class Child:
     async def ask(self, request: Request) -> Reply:
         """The child's answer. Raises `ChildLost` where it dies before it."""
         try:
-            await self._requests.send(frame(request))
-            (size,) = HEADER.unpack(await self._replies.receive_exactly(HEADER.size))
+            self._requests.write(frame(request))
+            await self._requests.drain()
+            (size,) = HEADER.unpack(await self._replies.readexactly(HEADER.size))
             if size > frame_bytes_max:
                 raise ChildLost(f"step process {self.pid} answers nonsense")
-            return read_reply(await self._replies.receive_exactly(size))
-        except (
-            anyio.BrokenResourceError,
-            anyio.ClosedResourceError,
-            anyio.EndOfStream,
-            anyio.IncompleteRead,
-        ) as error:
+            return read_reply(await self._replies.readexactly(size))
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise ChildLost(f"step process {self.pid} died") from error
 
     def learns(self, bundle: str) -> bool:
@@ -88,21 +82,18 @@ class Child:
 
         Not to be cancelled.
         """
+        self._requests.close()
         if seconds:
-            await self._requests.aclose()
-            with anyio.move_on_after(seconds):
-                await self._process.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._process.wait()
         self.kill()
-        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await self._process.aclose()
+        await self._process.wait()
 
 
 async def spawn(command: Sequence[str], fds: Sequence[int], now: float) -> Child:
     """Start a child in a session of its own, so that no terminal's Ctrl-C reaches it."""
-    process = await anyio.open_process(
-        list(command),
-        stderr=None,
-        start_new_session=True,
-        pass_fds=fds,
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, start_new_session=True, pass_fds=fds
     )
     return Child(process, now)

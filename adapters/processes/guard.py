@@ -1,6 +1,8 @@
-"""Watches one piece of work in a child: its memory, and the size of its log."""
+"""Watches work in children: its memory, and the size of its log."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -20,28 +22,25 @@ _CUT = b"\n[the log ends here: it reached its limit of 16 MiB]\n"
 
 
 class Guard:
-    """Kills a child that takes more memory than it may."""
+    """Watches one piece of work, and kills a child that takes more memory than it may."""
 
     def __init__(self, child: Child, memory_bytes: int, log: Path | None) -> None:
         self._child = child
         self._memory_bytes = memory_bytes
         self._log = log
         self._cut = False
+        self._looks = 0
         self.exceeded: int | None = None
         """What it had when it was killed for it."""
 
-    async def watch(self) -> None:
-        """Look again and again; returns when the child was killed."""
-        looks = 0
-        while True:
-            await anyio.sleep(_PERIOD_SECONDS)
-            looks += 1
-            whole = looks % _WHOLE_GROUP_EVERY == 0
-            taken = await to_thread.run_sync(self._look, whole)
-            if taken > self._memory_bytes:
-                self.exceeded = taken
-                self._child.kill()
-                return
+    async def look(self) -> None:
+        """Once; to be called again and again."""
+        self._looks += 1
+        whole = self._looks % _WHOLE_GROUP_EVERY == 0
+        taken = await to_thread.run_sync(self._look, whole)
+        if taken > self._memory_bytes and self.exceeded is None:
+            self.exceeded = taken
+            self._child.kill()
 
     def finish(self) -> None:
         """Cut the log for the last time."""
@@ -82,3 +81,31 @@ def _is_long(log: Path) -> bool:
 
 def _cut(log: Path) -> None:
     os.truncate(log, log_bytes_max)
+
+
+class Watch:
+    """Looks at all work of a pool, one task for all of it: what takes a moment costs none."""
+
+    def __init__(self) -> None:
+        self._guards: set[Guard] = set()
+        self._begun = anyio.Event()
+
+    @contextmanager
+    def over(self, guard: Guard) -> Iterator[None]:
+        """Work for the time of the block."""
+        self._guards.add(guard)
+        self._begun.set()
+        try:
+            yield
+        finally:
+            self._guards.discard(guard)
+
+    async def run(self) -> None:
+        """Look, for ever."""
+        while True:
+            if not self._guards:
+                self._begun = anyio.Event()
+                await self._begun.wait()
+            await anyio.sleep(_PERIOD_SECONDS)
+            for guard in tuple(self._guards):
+                await guard.look()

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from adapters import telemetry
 from adapters.processes.child import Child, spawn
-from adapters.processes.guard import Guard
+from adapters.processes.guard import Guard, Watch
 from adapters.processes.leftovers import discard, discard_abandoned
 from adapters.processes.limits import LimitBook, Limits
 from adapters.processes.messages import (
@@ -81,6 +81,7 @@ class ChildPool(StepRunner, Binder):
         self._slots = anyio.Semaphore(options.size)
         self._binding = anyio.Semaphore(1)
         self._limits = LimitBook(options.seconds, options.memory_bytes)
+        self._watch = Watch()
         self._idle: list[Child] = []
         self._children: set[Child] = set()
         self._ready = anyio.Event()
@@ -94,6 +95,7 @@ class ChildPool(StepRunner, Binder):
             async with anyio.create_task_group() as tasks:
                 pool = ChildPool(options, tasks)
                 tasks.start_soon(pool._sweep)
+                tasks.start_soon(pool._watch.run)
                 for _ in range(min(options.prestart, options.size)):
                     tasks.start_soon(pool._prestart)
                 try:
@@ -170,14 +172,11 @@ class ChildPool(StepRunner, Binder):
         guard = Guard(child, limits.memory_bytes, path)
         reply: Reply | None = None
         lost: ChildLost | None = None
-        with anyio.move_on_after(limits.seconds):
-            async with anyio.create_task_group() as watching:
-                watching.start_soon(guard.watch)
-                try:
-                    reply = await child.ask(request)
-                except ChildLost as error:
-                    lost = error
-                watching.cancel_scope.cancel()
+        with anyio.move_on_after(limits.seconds), self._watch.over(guard):
+            try:
+                reply = await child.ask(request)
+            except ChildLost as error:
+                lost = error
         guard.finish()
         if reply is not None:
             return reply

@@ -27,6 +27,7 @@ from commands.ports import (
     CommandSender,
     Definitions,
     Leases,
+    LeaseState,
     Task,
     TaskDelivery,
     TaskSource,
@@ -38,6 +39,7 @@ from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
+from runtime.workers.heartbeat import Heartbeat, Held, Holder
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
@@ -67,7 +69,7 @@ class StepPorts(Struct, frozen=True, kw_only=True):
     clock: Clock
 
 
-class _Job:
+class _Job(Holder):
     """One attempt of a step in this worker's hands, with every delivery of its task."""
 
     def __init__(self, task: Task, *deliveries: TaskDelivery) -> None:
@@ -75,7 +77,10 @@ class _Job:
         self.deliveries = list(deliveries)
         self.given: tuple[UUID, StepWork] | None = None
         """Work whose lease is held already, and the command that gave it."""
-        self.nudge = anyio.Event()
+        self.held: Held | None = None
+        """While it is in work."""
+        self.following: _Job | None = None
+        """What this worker does next in its place."""
         self.is_settled = False
         """Nothing is to be handed back: done, or in another worker's hands."""
         self.is_lost = False
@@ -102,6 +107,13 @@ class _Job:
     async def keep_alive(self) -> None:
         for delivery in tuple(self.deliveries):
             await delivery.keep_alive()
+
+    def heed(self, state: LeaseState) -> None:
+        """Be told how the lease is."""
+        if not state.open:
+            self.lose()
+        elif state.cancelling:
+            self.cancel()
 
     async def finish(self) -> None:
         """Take the task out of the queue; where that fails, its next delivery is refused."""
@@ -137,6 +149,7 @@ class StepPart(Part):
         self._limits = limits or StepLimits()
         self._context = CommandContext(principal=f"worker:{worker}")
         self._jobs: dict[_Key, _Job] = {}
+        self._heartbeat = Heartbeat(ports.leases, self._limits.heartbeat_seconds)
         self._freed = anyio.Event()
         self._definitions: dict[str, Definition] = {}
         self._crew: tuple[TaskGroup, Signals] | None = None
@@ -155,17 +168,20 @@ class StepPart(Part):
     def nudge(self, run: UUID) -> None:
         """Look at once whether the leases of a run still count, as after a request to cancel."""
         for job in self._jobs.values():
-            if job.task.run == run:
-                job.nudge.set()
+            if job.task.run == run and job.held is not None:
+                self._heartbeat.nudge(job.held)
 
     async def run(self, signals: Signals) -> None:
         """Take tasks until draining, then end what was begun."""
-        async with anyio.create_task_group() as tasks:
-            self._crew = (tasks, signals)
-            signals.ready()
-            while not signals.is_draining:
-                with signals.interruptible():
-                    await self._take(signals)
+        async with anyio.create_task_group() as beside:
+            beside.start_soon(self._heartbeat.run)
+            async with anyio.create_task_group() as tasks:
+                self._crew = (tasks, signals)
+                signals.ready()
+                while not signals.is_draining:
+                    with signals.interruptible():
+                        await self._take(signals)
+            beside.cancel_scope.cancel()
 
     async def _take(self, signals: Signals) -> None:
         while len(self._jobs) >= self._limits.steps_max:
@@ -189,24 +205,35 @@ class StepPart(Part):
                 # The queue thinks that this worker is lost, or the step came without a task. All
                 # deliveries are held and finished.
                 known.deliveries.append(delivery)
-                known.nudge.set()
+                if known.held is not None:
+                    self._heartbeat.nudge(known.held)
 
     def _begin(self, job: _Job) -> None:
         if self._crew is not None:
             tasks, signals = self._crew
             self._jobs[_key(job.task)] = job
             name = f"step {job.task.step} of {job.task.run}"
-            tasks.start_soon(signals.guard, name, lambda: self._do(job))
+            tasks.start_soon(signals.guard, name, lambda: self._do_all(job))
+
+    async def _do_all(self, first: _Job) -> None:
+        """One step, and all that this worker takes in its place."""
+        job: _Job | None = first
+        while job is not None:
+            await self._do(job)
+            job = job.following
 
     async def _do(self, job: _Job) -> None:
-        task = job.task
+        task, is_done = job.task, False
         try:
             with telemetry.step(str(task.run), task.step, parent=task.traceparent) as span:
                 span.set(telemetry.ATTEMPT, task.attempt)
                 span.set(telemetry.WORKER, self._worker)
                 await self._carry_out(job, span)
+            is_done = True
         finally:
             del self._jobs[_key(task)]
+            if job.following is not None and not is_done:
+                del self._jobs[_key(job.following.task)]
             self._freed.set()
             if not job.is_settled:
                 with anyio.move_on_after(1, shield=True):
@@ -275,8 +302,8 @@ class StepPart(Part):
         """Work and report under a heartbeat; False where the child was lost."""
         job.begin()
         outcome: StepResult | None = None
-        async with anyio.create_task_group() as beside:
-            beside.start_soon(self._hold, job, work)
+        job.held = self._heartbeat.hold(work, job)
+        try:
             with job.work_scope, suppress(ChildLost):
                 outcome = await self._ports.runner.run(work, definition)
             if outcome is None and job.is_cancelled:
@@ -284,26 +311,10 @@ class StepPart(Part):
             if outcome is not None and not job.is_lost:
                 with job.report_scope:
                     await self._report(job, work, outcome, cause)
-            beside.cancel_scope.cancel()
+        finally:
+            self._heartbeat.let_go(job.held)
+            job.held = None
         return job.is_lost or outcome is not None
-
-    async def _hold(self, job: _Job, work: StepWork) -> None:
-        """Heartbeat: keep the task, and look whether the lease still counts."""
-        while not job.is_lost:
-            with anyio.move_on_after(self._limits.heartbeat_seconds):
-                await job.nudge.wait()
-            job.nudge = anyio.Event()
-            try:
-                await job.keep_alive()
-                state = await self._ports.leases.lease_state(
-                    work.run, work.step, work.attempt, work.lease
-                )
-            except (Unavailable, TimedOut):
-                continue
-            if not state.open:
-                job.lose()
-            elif state.cancelling:
-                job.cancel()
 
     async def _report(self, job: _Job, work: StepWork, outcome: StepResult, cause: UUID) -> None:
         """Tell the outcome, until it is known to be stored or to count no more."""
@@ -344,9 +355,9 @@ class StepPart(Part):
         work = msgspec.convert(given, StepWork)
         task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
         if _key(task) not in self._jobs:  # the task has come meanwhile where the reply came late
-            following = _Job(task)
-            following.given = (cause, work)
-            self._begin(following)
+            job.following = _Job(task)
+            job.following.given = (cause, work)
+            self._jobs[_key(task)] = job.following
 
 
 def _told(work: StepWork, outcome: StepResult, take: str) -> Mapping[str, Any]:
