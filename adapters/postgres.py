@@ -90,7 +90,7 @@ class Database:
             )
             await pool
         try:
-            yield Sessions(pool, what, self)
+            yield Sessions(pool, size, what, self)
         finally:
             with anyio.move_on_after(close_seconds_max, shield=True) as closing:
                 await pool.close()
@@ -101,8 +101,11 @@ class Database:
 class Sessions:
     """Sessions in one database, made when they are needed, and made again where they were lost."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", what: str, database: Database) -> None:
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", size: int, what: str, database: Database
+    ) -> None:
         self._pool = pool
+        self._size = size
         self._what = what
         self._database = database
 
@@ -111,17 +114,22 @@ class Sessions:
         """One for the block. Raises `Unavailable`, `StorageFull`, `Defect`."""
         with translated(self._what, self._database):
             async with self._pool.acquire(timeout=connect_seconds_max) as session:
-                yield session
+                try:
+                    yield session
+                except exceptions.InternalClientError:
+                    session.terminate()  # the server has said farewell in between
+                    raise
 
     async def read(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        """The result of `work`, which changes nothing: where its session was lost, of a second
-        try in a new one. Raises `Unavailable`."""
-        try:
-            async with self.session() as session:
-                return await work(session)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, _PASSING):
-                raise
+        """The result of `work`, which changes nothing: where its session was lost, of another try
+        in another one. Raises `Unavailable`."""
+        for _ in range(self._size):  # all that are open may have been lost at once
+            try:
+                async with self.session() as session:
+                    return await work(session)
+            except Unavailable as error:
+                if not isinstance(error.__cause__, _PASSING):
+                    raise
         async with self.session() as session:
             return await work(session)
 
@@ -133,10 +141,13 @@ def translated(what: str, database: Database) -> Iterator[None]:
         yield
     except HeadwaterError:
         raise
-    except (asyncpg.PostgresError, exceptions.InterfaceError, OSError, TimeoutError) as error:
+    except (
+        asyncpg.PostgresError,
+        exceptions.InterfaceError,
+        exceptions.InternalClientError,
+        OSError,
+    ) as error:
         raise _failure(error, what, database) from error
-    except exceptions.InternalClientError as error:
-        raise Unavailable(f"{what} in {database} cannot be used: {error}") from error
 
 
 _LOST = (
@@ -145,13 +156,13 @@ _LOST = (
     exceptions.AdminShutdownError,
     exceptions.CrashShutdownError,
     exceptions.InterfaceError,
+    exceptions.InternalClientError,
 )
 """How the end of a session shows."""
 
 _PASSING = (
     *_LOST,
     exceptions.DeadlockDetectedError,
-    exceptions.OutdatedSchemaCacheError,
     exceptions.InvalidCachedStatementError,
 )
 """What may not happen again when it is tried again."""
