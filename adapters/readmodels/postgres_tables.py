@@ -34,7 +34,9 @@ WHERE view = $1
 
 
 async def alone(session: Session) -> None:
-    """Until the end of the transaction nobody else makes or replaces tables."""
+    """Until the end of the transaction nobody else makes or replaces tables; what is made then is
+    on the disk when it ends, since those who write to it later could not tell that it is lost."""
+    await session.execute("SET LOCAL synchronous_commit = on")
     await session.execute("SELECT pg_advisory_xact_lock($1)", lock_key)
 
 
