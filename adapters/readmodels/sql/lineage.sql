@@ -22,7 +22,7 @@ ORDER BY namespace, name
 LIMIT :limit;
 
 -- name: lineage.names
-SELECT namespace, name FROM lineage_datasets ORDER BY position DESC LIMIT :limit;
+SELECT namespace, name FROM lineage_datasets ORDER BY position DESC, namespace, name LIMIT :limit;
 
 -- name: lineage.versions
 SELECT e.run, e.step, e.fingerprint, e.rows, e.bytes, s.recorded_at, e.position,

@@ -1,0 +1,1 @@
+"""What read models do alike on every database, and what one of them does beyond the contract."""
