@@ -9,12 +9,13 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
 from time import perf_counter, process_time
-from uuid import uuid4
 
 import anyio
 import psycopg
+from eventsourcing.persistence import StoredEvent
 
 from adapters.clock import SystemClock
+from adapters.eventstore.mapper import EnvelopeMapper, Mapped
 from adapters.eventstore.postgres import PostgresEventStore
 from adapters.postgres import Database, Sessions
 from adapters.readmodels.postgres import PostgresReadModels
@@ -49,18 +50,19 @@ Append = Callable[[], Awaitable[object]]
 
 
 class BareGroups:
-    """Group commit with nothing around it: no versions, no positions, no chain."""
+    """Group commit of the same events with nothing around it: no versions, positions or chain."""
 
-    def __init__(self, sessions: Sessions, state: bytes) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._state = state
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[tuple[StoredEvent, asyncio.Future[None]]] = []
+        self._mapper = EnvelopeMapper()
         self._writer: asyncio.Task[None] | None = None
 
     async def append(self) -> None:
         """One event of a new stream."""
+        (envelope,) = envelopes(new_stream(), 0, 1)
         answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(answer)
+        self._waiting.append((self._mapper.to_stored_event(Mapped(envelope)), answer))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         await answer
@@ -69,11 +71,16 @@ class BareGroups:
         while self._waiting:
             await asyncio.sleep(0)
             group, self._waiting = self._waiting, []
-            count = len(group)
-            columns = ([uuid4() for _ in group], [1] * count, ["a.b.v1"] * count)
+            events = [event for event, _ in group]
             async with self._sessions.session() as session:
-                await session.fetch(_BARE, *columns, [self._state] * count)
-            for answer in group:
+                await session.fetch(
+                    _BARE,
+                    [event.originator_id for event in events],
+                    [event.originator_version for event in events],
+                    [event.topic for event in events],
+                    [event.state for event in events],
+                )
+            for _, answer in group:
                 answer.set_result(None)
         self._writer = None
 
@@ -100,8 +107,7 @@ async def appends(database: Database) -> list[Figure]:
     ):
         async with sessions.session() as session:
             await session.execute(_BARE_TABLE)
-        state = b'{"event_id":"' + b"x" * 380 + b'"}'
-        bare = BareGroups(sessions, state)
+        bare = BareGroups(sessions)
 
         async def ours() -> None:
             stream = new_stream()

@@ -131,7 +131,13 @@ def stretch_from(rows: Sequence[NarrowRow], previous: int) -> Stretch:
 
     Built for refolding millions of events: what is done to one is done here to whole columns.
     """
-    positions, names, tags, states = zip(*rows, strict=True) if rows else ((), (), (), ())
+    columns = tuple(zip(*rows, strict=True)) if rows else ((), (), (), ())
+    return stretch_of_columns(columns, previous)
+
+
+def stretch_of_columns(columns: Sequence[Sequence[Any]], previous: int) -> Stretch:
+    """The same of positions, names of streams, tags and states. Raises `Malformed`."""
+    positions, names, tags, states = columns
     known = list(dict.fromkeys(names))
     texts: dict[str, str] = dict(zip(known, msgspec.to_builtins(_uuids(known)), strict=True))
     return Stretch(

@@ -26,7 +26,7 @@ from adapters.eventstore.mapper import (
     Row,
     event_id_of,
     records_of,
-    stretch_from,
+    stretch_of_columns,
 )
 from adapters.eventstore.migrations import migrate
 from adapters.postgres import Database, Session, Sessions, check_server
@@ -153,7 +153,10 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
     async def stretch(self, after: Position, limit: int) -> Stretch:
         """The same events as columns."""
         rows = await self._rows(_SELECT_STRETCH, after, limit)
-        return stretch_from([row[:4] for row in rows], rows[0][4] if rows else after)
+        if not rows:
+            return stretch_of_columns(((), (), (), ()), after)
+        *columns, previous = zip(*rows, strict=True)
+        return stretch_of_columns(columns, previous[0])
 
     async def head(self) -> Position:
         """Position of the newest event."""

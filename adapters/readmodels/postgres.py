@@ -1,6 +1,6 @@
 """Read models in a schema of a PostgreSQL database, for several processes at once.
 
-    apply_once ─► one session ─► headwater_views ◄─ sessions that read ◄─ query
+    apply_once ─► a session ───► headwater_views ◄─ sessions that read ◄─ query
                                        ▲ snapshot
                        beside ─► a session of its own ─► temporary tables
 
@@ -36,6 +36,9 @@ from projections.ports import Bulk, Checkpoint, ReadModels, Row, Shadow, Table, 
 readers_max = 4
 """Queries that are answered at the same time."""
 
+writers_max = 4
+"""Views that are written at the same time."""
+
 
 class PostgresReadModels(ReadModels):
     """Tables of views in one PostgreSQL database."""
@@ -58,7 +61,7 @@ class PostgresReadModels(ReadModels):
             "plan_cache_mode": "force_custom_plan",
         }
         async with (
-            database.sessions(WHAT, 1, settings=in_schema) as writer,
+            database.sessions(WHAT, writers_max, settings=in_schema) as writer,
             database.sessions(WHAT, readers_max, settings=reading) as reader,
         ):
             async with writer.session() as session:

@@ -39,6 +39,7 @@ class Up(Command):
         ("headwater up", "until Ctrl-C"),
         ("headwater up --data /var/lib/headwater", "with its data somewhere else"),
         ("headwater up --nats nats://10.0.0.5:4222", "on a NATS server that is already there"),
+        ("headwater up --store postgresql://headwater@10.0.0.6/headwater", "with events there"),
         (
             "headwater up --role steps --nats nats://10.0.0.5 --store postgresql://hw@10.0.0.6/hw",
             "one more that works on steps",
@@ -46,7 +47,7 @@ class Up(Command):
     )
 
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
-    store: Annotated[str, Option("where events go: sqlite, or memory to forget", "KIND")] = ""
+    store: Annotated[str, Option("where events lie: sqlite, memory to forget, or a database", "STORE")] = ""
     role: Annotated[tuple[str, ...], Option("one of several roles; without it, all", "ROLE")] = ()
     until_idle: Annotated[bool, Option("stop when no run is open and nobody is attached")] = False
 
