@@ -47,7 +47,7 @@ class Up(Command):
     )
 
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
-    store: Annotated[str, Option("where events lie: sqlite, memory to forget, or a database", "STORE")] = ""
+    store: Annotated[str, Option("sqlite, memory to forget, or a database", "STORE")] = ""
     role: Annotated[tuple[str, ...], Option("one of several roles; without it, all", "ROLE")] = ()
     until_idle: Annotated[bool, Option("stop when no run is open and nobody is attached")] = False
 

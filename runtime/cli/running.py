@@ -41,7 +41,7 @@ class Run(InEnvironment):
     detach: Annotated[bool, Option("come back as soon as the run has started", short="d")] = False
     take_over: Annotated[bool, Option("take a name that belongs to another project")] = False
     nats: Annotated[str, Option("a NATS server to use instead of our own", "URL")] = ""
-    store: Annotated[str, Option("where events lie: sqlite, memory to forget, or a database", "STORE")] = ""
+    store: Annotated[str, Option("sqlite, memory to forget, or a database", "STORE")] = ""
 
     async def execute(self, console: Console) -> Exit:
         """Register a draft if it is a file, start, follow."""

@@ -1,5 +1,6 @@
 """Events and views of one service: in files, in a PostgreSQL database, or in memory."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Protocol
@@ -101,8 +102,12 @@ def _claim(directory: DataDir, owner: Owner) -> None:
     before = _owner(directory)
     if before.store_id not in (None, owner.store_id):
         raise _foreign(directory, before)
+    if before == owner:
+        return
+    beside = directory.store.with_name(f".store.json.{os.getpid()}")
     try:
-        directory.store.write_bytes(msgspec.json.encode(owner))
+        beside.write_bytes(msgspec.json.encode(owner))
+        beside.replace(directory.store)
     except OSError as error:
         raise unusable(directory.store, error) from error
 
