@@ -36,7 +36,7 @@ class Signal(Protocol):
     def is_set(self) -> bool:
         """Whether it has happened."""
 
-    async def wait(self) -> Any:
+    def wait(self) -> Awaitable[Any]:
         """Return when it has happened."""
 
 
