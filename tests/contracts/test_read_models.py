@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import anyio
 import pytest
 
 from adapters.readmodels.open_steps import ViewOpenSteps
@@ -12,6 +13,7 @@ from domain.errors import Conflict, Defect, NotFound, StorageFull
 from projections.dispatch import DISPATCH
 from projections.ports import (
     Add,
+    Bulk,
     Change,
     Checkpoint,
     Column,
@@ -144,6 +146,42 @@ async def test_a_change_that_fails_takes_all_others_with_it(models: Models) -> N
             await models.apply_once("some", None, one_by_one([good, bad]), at(1))
     assert await models.checkpoint("some", 1) is None
     assert await rows_of(models, "some_rows") == []
+
+
+async def test_views_that_move_at_once_do_not_fail_for_each_other(models: Models) -> None:
+    names = ["one", "two", "three", "four"]
+    for name in names:
+        table = Table(name=f"{name}_rows", columns=(Column("a"),), key=("a",))
+        await models.create(name, 1, [table])
+    failed: list[str] = []
+
+    async def move(name: str, expected: Checkpoint | None, table: str) -> None:
+        try:
+            change = Put(table, ("x",), {})
+            await models.apply_once(name, expected, one_by_one([change]), at(3))
+        except (Conflict, Defect) as error:
+            failed.append(f"{name}: {type(error).__name__}")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(move, "one", None, "one_rows")
+        tasks.start_soon(move, "two", at(2), "two_rows")
+        tasks.start_soon(move, "three", None, "nowhere")
+        tasks.start_soon(move, "four", None, "four_rows")
+
+    assert sorted(failed) == ["three: Defect", "two: Conflict"]
+    moved = [await models.checkpoint(name, 1) == at(3) for name in names]
+    assert moved == [True, False, False, True]
+    assert await rows_of(models, "four_rows") == [("x",)]
+
+
+async def test_many_rows_are_written_as_they_are(models: Models) -> None:
+    rows = [(f"k{number}", number, f"t{number}", -number) for number in range(1_000)]
+    put = Bulk("put", "some_rows", ("text", "n"), rows)
+    add = Bulk("add", "some_rows", ("n",), [(*row[:2], 2 * row[1]) for row in rows])
+    gone = Bulk("delete", "some_rows", ("a", "b"), [row[:2] for row in rows[::3]])
+    await models.apply_once("some", None, [put, add, gone], at(1))
+    left = sorted((*row[:3], row[1]) for place, row in enumerate(rows) if place % 3)
+    assert await rows_of(models, "some_rows") == left
 
 
 async def test_another_version_has_no_checkpoint_and_replaces_the_tables(
