@@ -53,7 +53,8 @@ class CommandDispatcher:
         """
         try:
             request = self._read(command, payload, context)
-            return _named(await self._handle(request, request.payload), request.payload)
+            reply = await self._handle(request, request.payload)
+            return reply if is_accepted(reply) else _named(reply, request.payload)
         except NotFound as error:
             return rejected("unknown_command", error.message, {"hint": error.hint})
         except (Rejection, Failure) as error:

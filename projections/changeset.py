@@ -20,26 +20,30 @@ class ChangeSet:
     """
 
     def __init__(self, tables: Iterable[Table]) -> None:
-        self._rows = {table.name: _Rows(table) for table in tables}
+        self._tables = {table.name: table for table in tables}
+        self._rows: dict[str, _Rows] = {}
+        """Of those tables that anything was done to."""
 
     def add(self, changes: Sequence[Change]) -> None:
         """Take changes behind those taken before."""
-        tables = self._rows
         for change in changes:
+            rows = self._rows.get(change.table)
+            if rows is None:
+                rows = self._rows[change.table] = _Rows(self._tables[change.table])
             # Puts are tried first: they are most of all changes.
             if isinstance(change, Put):
-                tables[change.table].put(change.key, change.values)
+                rows.put(change.key, change.values)
             elif isinstance(change, Add):
-                tables[change.table].add(change.key, change.amounts)
+                rows.add(change.key, change.amounts)
             elif isinstance(change, Delete):
-                tables[change.table].delete(change.key)
+                rows.delete(change.key)
             else:
-                tables[change.table].delete_where(change.values)
+                rows.delete_where(change.values)
 
     def drain(self) -> list[Bulk]:
         """All changes since the last drain, merged."""
         merged = [bulk for rows in self._rows.values() for bulk in rows.bulks()]
-        self._rows = {name: _Rows(rows.table) for name, rows in self._rows.items()}
+        self._rows = {}
         return merged
 
 
@@ -91,7 +95,7 @@ class _Rows:
             self._removed.pop(key, None)
 
     def bulks(self) -> Iterator[Bulk]:
-        """Everything that was collected; rows of a group are neighbours, as in the table."""
+        """Everything that was collected."""
         name = self.table.name
         for columns, cleared in self._cleared.items():
             yield Bulk("delete", name, columns, cleared)
@@ -130,11 +134,7 @@ def _grouped(keys: Iterable[Key]) -> dict[Value, dict[Key, None]]:
     """Keys by their first value."""
     groups: dict[Value, dict[Key, None]] = {}
     for key in keys:
-        group = groups.get(key[0])
-        if group is None:
-            groups[key[0]] = {key: None}
-        else:
-            group[key] = None
+        groups.setdefault(key[0], {})[key] = None
     return groups
 
 
@@ -149,12 +149,10 @@ def _by_columns(
 ) -> Iterable[tuple[tuple[str, ...], list[Key]]]:
     """Rows of the same columns together: the key, then the values."""
     found: dict[tuple[str, ...], list[Key]] = {}
-    for group in _grouped(changes).values():
-        for key in group:
-            values = changes[key]
-            columns = tuple(values)
-            rows = found.get(columns)
-            if rows is None:
-                rows = found[columns] = []
-            rows.append((*key, *values.values()))
+    for key, values in changes.items():
+        columns = tuple(values)
+        rows = found.get(columns)
+        if rows is None:
+            rows = found[columns] = []
+        rows.append((*key, *values.values()))
     return found.items()
