@@ -54,6 +54,7 @@ class GroupWriter:
         self._written = written
         self._catalog = catalog
         self._waiting: deque[Append] = deque()
+        self._loop = asyncio.get_running_loop()
         self._writer: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -68,7 +69,7 @@ class GroupWriter:
         if self._closed:
             raise Unavailable("the event store is closed")
         states = [bounded_state(envelope, self._catalog) for envelope in envelopes]
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Outcome] = self._loop.create_future()
         self._waiting.append(Append(stream, expected, envelopes, states, answer))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write(), name="event store writer")
