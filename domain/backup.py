@@ -21,7 +21,9 @@ MANIFEST = "manifest.json"
 
 EVENTS = "events.db"
 
-FOLDERS = frozenset({"datasets", "keys"})
+SEGMENTS = "segments"
+
+FOLDERS = frozenset({"datasets", "keys", SEGMENTS})
 """Folders of a data directory whose files a backup may hold beside the events."""
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-from adapters.eventstore.connection import Connection, connected, layout, layout_of, transaction
+from adapters.eventstore.connection import (
+    Connection,
+    connected,
+    layout,
+    layout_of,
+    layout_unchained,
+    prepare,
+    transaction,
+)
+from adapters.eventstore.sealed import Sealed, sealed_positions, segments_behind
 from domain.chain import Link, StoredRow, link_bytes, links_after, start_of
 from domain.errors import Unavailable
 from domain.ids import Position
@@ -32,13 +41,24 @@ def insert_links(connection: sqlite3.Connection, previous: Link, rows: Sequence[
         )
 
 
+async def prepared(writing: Connection) -> UUID:
+    """Bring the store's file up to date, made where it is missing; returns the store's id.
+
+    Raises `Malformed` for a newer one, `Unavailable`, `StorageFull`.
+    """
+    store_id = await writing.run(prepare)
+    while await writing.run(partial(chain_old_events, store_id=store_id)):
+        pass
+    return store_id
+
+
 def chain_old_events(connection: sqlite3.Connection, store_id: UUID) -> bool:
     """Chain some of the events of a store that has had no chain; False where none are left.
 
     Each call is one transaction, so that an opening that is cut off goes on with the next one.
     """
     with transaction(connection):
-        if layout_of(connection) == layout:
+        if layout_of(connection) != layout_unchained:
             return False
         last = connection.execute(
             "SELECT first_position, length(links) FROM event_links"
@@ -67,6 +87,7 @@ class SqliteEventChain(EventChain):
     def __init__(self, store_id: UUID, reading: Connection) -> None:
         self._store_id = store_id
         self._reading = reading
+        self._sealed = Sealed(reading.path)
 
     @classmethod
     @asynccontextmanager
@@ -82,7 +103,9 @@ class SqliteEventChain(EventChain):
 
     async def page(self, after: Position, limit: int) -> ChainPage:
         """Events and links behind `after`, as they lie there."""
-        return await self._reading.run(partial(_select_page, after=after, limit=limit))
+        return await self._reading.run(
+            partial(_select_page, sealed=self._sealed, after=after, limit=limit)
+        )
 
     async def damage(self) -> Sequence[str]:
         """What SQLite's own check says of the file, its indexes among it."""
@@ -109,8 +132,8 @@ def _identify(connection: sqlite3.Connection) -> UUID:
     connection.text_factory = _text
     if layout_of(connection) != layout:
         raise Unavailable(
-            "the event store has no chain yet",
-            hint="it is made when the store is next opened, such as by `headwater runs`",
+            "the event store is still as an older Headwater has left it",
+            hint="it is brought up to date when it is next opened, such as by `headwater runs`",
         )
     (store_id,) = connection.execute("SELECT store_id FROM store_identity").fetchone()
     return UUID(store_id)
@@ -120,31 +143,38 @@ def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "surrogateescape")
 
 
-def _select_page(connection: sqlite3.Connection, after: Position, limit: int) -> ChainPage:
+def _select_page(
+    connection: sqlite3.Connection, sealed: Sealed, after: Position, limit: int
+) -> ChainPage:
     connection.execute("BEGIN")  # one moment, whoever goes on writing
     try:
-        return _page(connection, after, limit)
+        return _page(connection, sealed, after, limit)
     finally:
         connection.execute("ROLLBACK")
 
 
-def _page(connection: sqlite3.Connection, after: Position, limit: int) -> ChainPage:
+def _page(connection: sqlite3.Connection, sealed: Sealed, after: Position, limit: int) -> ChainPage:
     try:
         links, more_links = _links(connection, after, limit)
         (given,) = connection.execute(
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'stored_events'"
         ).fetchone()
+        segments = segments_behind(connection, after)
     except sqlite3.DatabaseError as error:
         return ChainPage(rows=(), links=(), until=after, broken=_reason(error))
     unreadable: dict[Position, str] = {}
     try:
         rows = connection.execute(f"{_SELECT_ROWS} LIMIT ?", (after, limit)).fetchall()
-        more_rows = len(rows) == limit
     except sqlite3.DatabaseError:
         rows, unreadable = _one_by_one(connection, [position for position, _ in links])
-        more_rows = False
+        limit = max(limit, len(links))
+    for segment in segments:
+        try:
+            rows = sealed.merged(rows, [segment], after, limit)
+        except Unavailable as error:
+            unreadable |= dict.fromkeys(sealed_positions(connection, segment, links), error.message)
     # The page ends where both are complete.
-    ends = [rows[-1][0]] if more_rows else []
+    ends = [rows[-1][0]] if len(rows) >= limit else []
     ends += [links[-1][0]] if more_links else []
     until = min(ends, default=max([after, *(p for p, _ in links), *(row[0] for row in rows)]))
     return ChainPage(

@@ -18,8 +18,11 @@ T = TypeVar("T")
 lock_seconds_max = 5.0
 """How long a statement waits for another program's write."""
 
-layout = 2
-"""The layout of the file that this code writes, kept in `user_version`: 1 had no chain."""
+layout = 3
+"""The layout of the file that this code writes, kept in `user_version`."""
+
+layout_unchained = 1
+"""The one that had no chain of links; that of 2 had no segments."""
 
 _FULL = frozenset(
     {
@@ -46,6 +49,27 @@ CREATE TABLE IF NOT EXISTS event_links (
     first_position INTEGER PRIMARY KEY,
     links BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sealed_segments (
+    segment INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    sha256 TEXT NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    sealed_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS sealed_streams (
+    originator_id TEXT PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+    last_version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sealed_ranges (
+    first_position INTEGER PRIMARY KEY,
+    last_position INTEGER NOT NULL,
+    segment INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS store_identity (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     store_id TEXT NOT NULL
@@ -53,14 +77,16 @@ CREATE TABLE IF NOT EXISTS store_identity (
 """
 # AUTOINCREMENT and not the library's bare rowid: the position of a deleted newest row, or of any
 # row after VACUUM, must never be given to another event.
-# A row of event_links has the links of all events of one commit, one behind the other.
+# A row of event_links has the links of all events of one commit, one behind the other, also of
+# events that are sealed in a segment by now.
 
 
 class Connection:
     """One SQLite connection, used by one function at a time on its own thread."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
+        self.path = path
         self._closed = False
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -96,7 +122,7 @@ async def connected(path: Path, *, read_only: bool = False) -> AsyncIterator[Con
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(connection._thread.join)
             raise
-    opened = Connection(connection)
+    opened = Connection(connection, path)
     try:
         if not read_only:
             await opened.run(_configure)
@@ -123,7 +149,7 @@ def prepare(connection: sqlite3.Connection) -> UUID:
         found = layout_of(connection)
         for statement in _TABLES.split(";"):
             connection.execute(statement)
-        if found == 0:
+        if found != layout_unchained:
             connection.execute(f"PRAGMA user_version = {layout:d}")
         connection.execute(
             "INSERT INTO store_identity VALUES (1, ?) ON CONFLICT DO NOTHING", (str(uuid4()),)
@@ -161,7 +187,8 @@ def translated() -> Iterator[None]:
     """Turn SQLite's errors into ours, with their cause."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The second where SQLite names what is damaged, and the name is.
         code = getattr(error, "sqlite_errorcode", None)
         if code in _FULL:
             raise StorageFull(

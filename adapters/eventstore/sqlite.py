@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import Notification
 
-from adapters.eventstore.chain import chain_old_events, insert_links
-from adapters.eventstore.connection import Connection, connected, prepare, transaction
+from adapters.eventstore.chain import insert_links, prepared
+from adapters.eventstore.connection import Connection, connected, transaction
 from adapters.eventstore.groups import Append, GroupWriter, Outcome, placed
 from adapters.eventstore.mapper import (
     EnvelopeMapper,
@@ -24,6 +24,7 @@ from adapters.eventstore.mapper import (
     records_of,
     stretch_from,
 )
+from adapters.eventstore.sealed import Sealed, select_previous
 from adapters.eventstore.tail import FollowedLog, Tail, TailFeed
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
@@ -58,6 +59,7 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         self._writing = writing
         self._loading = loading
         self._reading = reading
+        self._sealed = Sealed(reading.path)
         self._mapper = EnvelopeMapper(catalog)
         self._tail = Tail(head)
         self._writer = GroupWriter(self._commit, self._tail.extend, catalog)
@@ -76,11 +78,8 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
             connected(file) as loading,
             connected(file) as reading,
         ):
-            store_id = await writing.run(prepare)
-            while await writing.run(partial(chain_old_events, store_id=store_id)):
-                pass
             store = cls(
-                store_id=store_id,
+                store_id=await prepared(writing),
                 writing=writing,
                 loading=loading,
                 reading=reading,
@@ -105,7 +104,9 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
 
     async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
         """A stream's events behind `after`, upcast where they are old."""
-        rows = await self._loading.run(partial(_select_stream, stream=stream, after=after))
+        rows = await self._loading.run(
+            partial(_select_stream, sealed=self._sealed, stream=stream, after=after)
+        )
         map_event = self._mapper.to_domain_event
         return [
             map_event(
@@ -122,11 +123,15 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
 
     async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
         """All streams' events behind `after`, undecoded; positions become visible in order."""
-        return await self._reading.run(partial(_select_records, after=after, limit=limit))
+        return await self._reading.run(
+            partial(_select_records, sealed=self._sealed, after=after, limit=limit)
+        )
 
     async def stretch(self, after: Position, limit: int) -> Stretch:
         """The same events as columns."""
-        return await self._reading.run(partial(_select_stretch, after=after, limit=limit))
+        return await self._reading.run(
+            partial(_select_stretch, sealed=self._sealed, after=after, limit=limit)
+        )
 
     async def head(self) -> Position:
         """Position of the newest event."""
@@ -134,7 +139,9 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
 
     async def event_id_at(self, position: Position) -> UUID | None:
         """The id of the event at `position`."""
-        return await self._reading.run(partial(_select_event_id, position=position))
+        return await self._reading.run(
+            partial(_select_event_id, sealed=self._sealed, position=position)
+        )
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """Wait for an event behind `after`; other processes' events are seen at the end."""
@@ -178,6 +185,8 @@ _SELECT_PLACES = """
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'stored_events'), 0),
        (SELECT substr(links, -32) FROM event_links ORDER BY first_position DESC LIMIT 1),
        json_group_object(value, coalesce((SELECT max(originator_version) FROM stored_events
+                                          WHERE originator_id = value),
+                                         (SELECT last_version FROM sealed_streams
                                           WHERE originator_id = value), 0))
 FROM json_each(?)
 """
@@ -198,47 +207,66 @@ def _insert_sql(rows: int) -> str:
 
 
 def _select_stream(
-    connection: sqlite3.Connection, stream: StreamId, after: Version
+    connection: sqlite3.Connection, sealed: Sealed, stream: StreamId, after: Version
 ) -> list[tuple[int, int, str, bytes]]:
-    return connection.execute(
+    rows = connection.execute(
         "SELECT rowid, originator_version, topic, state FROM stored_events"
         " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version",
         (stream.id.hex, after),
     ).fetchall()
+    if rows and rows[0][1] == after + 1:
+        return rows
+    first = sealed.stream(connection, stream.id.hex, after)
+    return [(row[0], *row[2:]) for row in first] + rows
 
 
-def _select_records(connection: sqlite3.Connection, after: Position, limit: int) -> list[Recorded]:
-    rows = connection.execute(
-        "SELECT rowid, originator_id, originator_version, topic, state FROM stored_events"
-        " WHERE rowid > ? ORDER BY rowid LIMIT ?",
-        (after, limit),
-    ).fetchall()
-    return records_of(rows, _select_previous(connection, rows[0][0])) if rows else []
+_SELECT_ROWS = """
+SELECT rowid, originator_id, originator_version, topic, state FROM stored_events
+WHERE rowid > ? ORDER BY rowid LIMIT ?"""
 
 
-def _select_stretch(connection: sqlite3.Connection, after: Position, limit: int) -> Stretch:
+def _select_records(
+    connection: sqlite3.Connection, sealed: Sealed, after: Position, limit: int
+) -> list[Recorded]:
+    rows = connection.execute(_SELECT_ROWS, (after, limit)).fetchall()
+    if not rows:
+        return []
+    previous, last_sealed = select_previous(connection, rows[0][0])
+    if last_sealed > after:
+        rows = sealed.select(connection, _SELECT_ROWS, after, limit)
+        previous, _ = select_previous(connection, rows[0][0])
+    return records_of(rows, previous)
+
+
+def _select_stretch(
+    connection: sqlite3.Connection, sealed: Sealed, after: Position, limit: int
+) -> Stretch:
     rows = connection.execute(
         "SELECT rowid, originator_id, topic, state FROM stored_events"
         " WHERE rowid > ? ORDER BY rowid LIMIT ?",
         (after, limit),
     ).fetchall()
-    return stretch_from(rows, _select_previous(connection, rows[0][0]) if rows else after)
-
-
-def _select_previous(connection: sqlite3.Connection, position: Position) -> int:
-    (previous,) = connection.execute(
-        "SELECT max(rowid) FROM stored_events WHERE rowid < ?", (position,)
-    ).fetchone()
-    return int(previous or 0)
+    if not rows:
+        return stretch_from(rows, after)
+    previous, last_sealed = select_previous(connection, rows[0][0])
+    if last_sealed > after:
+        found = sealed.select(connection, _SELECT_ROWS, after, limit)
+        rows = [(row[0], row[1], *row[3:]) for row in found]
+        previous, _ = select_previous(connection, rows[0][0])
+    return stretch_from(rows, previous)
 
 
 def _select_head(connection: sqlite3.Connection) -> int:
+    # The newest event is never sealed.
     (head,) = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()
     return int(head or 0)
 
 
-def _select_event_id(connection: sqlite3.Connection, position: Position) -> UUID | None:
+def _select_event_id(
+    connection: sqlite3.Connection, sealed: Sealed, position: Position
+) -> UUID | None:
     row = connection.execute(
         "SELECT state FROM stored_events WHERE rowid = ?", (position,)
     ).fetchone()
-    return event_id_of(row[0]) if row else None
+    state = row[0] if row else (sealed.at(connection, position) or [None])[-1]
+    return event_id_of(state) if state is not None else None

@@ -302,3 +302,6 @@ RunEvent = (
     | RunCompleted
     | RunFailed
 )
+
+ENDS = ("run.completed", "run.failed", "run.cancelled")
+"""Facts, without their version, that end a run: nothing follows them in its stream."""

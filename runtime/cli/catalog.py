@@ -68,6 +68,7 @@ GROUPS = (
             Entry("replay", "proof:Replay", "Rebuild a view from the events"),
             Entry("backup", "backups:Backup", "Copy the events into a new folder"),
             Entry("restore", "backups:Restore", "Put a backup into an empty data directory"),
+            Entry("retain", "retaining:Retain", "Seal the events of runs that ended long ago"),
             Entry("gc", "collecting:Gc", "Drop datasets that were used longest ago"),
             Entry("services", "operating:Services", "List who is there, and how they are"),
             Entry("send", "operating:Send", "Send a message to any subject, print the answer"),

@@ -144,7 +144,7 @@ class Events(Listing):
                 console.out.flush()
 
 
-def moment_of(text: str, now: datetime) -> str:
+def moment_of(text: str, now: datetime, option: str = "--since") -> str:
     """`2h` ago, or a moment, as ISO 8601 in UTC. Raises `Usage`."""
     ago = re.fullmatch(r"(\d+)([smhd])", text)
     if ago is not None:
@@ -153,7 +153,7 @@ def moment_of(text: str, now: datetime) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise Usage(
-            f"--since cannot be {text!r}", hint="write it as 15m, 2h, 7d or 2026-01-31T08:00"
+            f"{option} cannot be {text!r}", hint="write it as 15m, 2h, 7d or 2026-01-31T08:00"
         ) from None
     return moment.astimezone(UTC).isoformat()
 

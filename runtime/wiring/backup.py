@@ -8,9 +8,9 @@ import msgspec
 from anyio import to_thread
 
 from adapters.backups.making import Making, making
-from adapters.eventstore.backup import copy_store
+from adapters.eventstore.backup import copy_store, segments_of
 from adapters.eventstore.chain import SqliteEventChain
-from domain.backup import EVENTS, Manifest, form
+from domain.backup import EVENTS, SEGMENTS, Manifest, form
 from projections.chain import verify_chain
 from runtime.datadir import DataDir
 from runtime.session import Document
@@ -31,6 +31,8 @@ async def make_backup(directory: DataDir, target: Path, *, datasets: bool) -> Do
             await to_thread.run_sync(_copy, directory, backup, "keys/*.json")
         made_at = datetime.now(UTC)
         await to_thread.run_sync(copy_store, store, backup.folder / EVENTS)
+        for name in await to_thread.run_sync(segments_of, backup.folder / EVENTS):
+            await to_thread.run_sync(backup.copy, directory.path, f"{SEGMENTS}/{name}")
         async with SqliteEventChain.open(backup.folder / EVENTS) as chain:
             report = await verify_chain(chain)
         document: Document = {

@@ -1,30 +1,14 @@
 """Backups and restores that die on the way: nothing half, and the next try goes through."""
 
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.e2e.project import Project, environment
-from tests.faults import dying
+from tests.e2e.project import Project
+from tests.faults.deaths import die
 
 step = 3
 """Changes of the file system from one death to the next."""
-
-
-def die(repository: Path, project: Project, change: int, *arguments: str) -> bool:
-    """Let a command die before a change; False where it had come to its end before."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults.dying", str(change), *arguments],
-        cwd=project.folder,
-        env={**environment(), "PYTHONPATH": str(repository)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, dying.code), done.stderr
-    return done.returncode == dying.code
 
 
 def events_of(project: Project) -> list[tuple[int, bytes]]:

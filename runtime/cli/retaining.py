@@ -1,0 +1,72 @@
+"""retain."""
+
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from typing import Annotated, ClassVar
+
+from anyio import to_thread
+
+from runtime.cli.console import Console
+from runtime.cli.events import moment_of
+from runtime.cli.exits import Exit
+from runtime.cli.output import print_document
+from runtime.cli.parsing import Command, Option
+from runtime.cli.sessions import Way
+from runtime.cli.words import plural, size
+from runtime.session import Document
+
+
+class Retain(Command):
+    """Seal the events of runs that ended long ago into segments beside the store.
+
+    Nothing is forgotten: `events`, `show`, `replay`, `verify` and everything else go on reading
+    them, and the chain goes through the segments. The store's file gets smaller where no service
+    has it open; else the room in it is used anew. A segment is a Parquet file that never changes;
+    it belongs to the store, and into every backup.
+    """
+
+    examples: ClassVar = (
+        ("headwater retain --before 30d --dry-run", "how much that would be"),
+        ("headwater retain --before 30d", "seal runs that ended more than 30 days ago"),
+        ("headwater retain --before 2026-01-01", "or before a day"),
+    )
+
+    before: Annotated[str, Option("age, such as 30d or 12h, or a moment", "WHEN")]
+    dry_run: Annotated[bool, Option("only tell")] = False
+
+    async def execute(self, console: Console) -> Exit:
+        """Find what has ended, and seal it."""
+        from runtime.wiring.retention import retain
+
+        before = datetime.fromisoformat(moment_of(self.before, datetime.now(UTC), "--before"))
+        way = Way(self)
+        directory = way.known()
+        with ExitStack() as stack:
+            alone = await way.holder() is None
+            if alone:
+                held = await to_thread.run_sync(directory.take, "read")
+                stack.enter_context(closing(held))
+            told = await retain(directory, before, dry_run=self.dry_run, alone=alone)
+        if self.json:
+            print_document(console, told)
+        else:
+            _tell(console, told)
+        return Exit.DONE
+
+
+def _tell(console: Console, told: Document) -> None:
+    if not told["runs"]:
+        console.note(f"No run that is not sealed yet ended before {told['before'][:19]} UTC.")
+        return
+    what = f"{plural(told['runs'], 'run')}, {plural(told['events'], 'event')}, "
+    what += size(told["bytes"])
+    if told["dry_run"]:
+        console.print(f"{what} would be sealed")
+        return
+    mark = console.styled("✓", "green")
+    console.print(f"{mark} {what} sealed in {plural(len(told['segments']), 'segment')}")
+    if told["shrunk"]:
+        was, now = size(told["file_bytes_before"]), size(told["file_bytes_after"])
+        console.note(f"The store's file had {was}, and has {now}.")
+    else:
+        console.note("The room in the store's file is used anew, since a service has it open.")
