@@ -37,7 +37,9 @@ class Backup(Command):
         """Copy, prove, name."""
         from runtime.wiring.backup import make_backup
 
-        told = await make_backup(Way(self).known(), _folder(self.to), datasets=self.datasets)
+        way = Way(self)
+        way.filed("back the database up with its own tools, such as pg_dump")
+        told = await make_backup(way.known(), _folder(self.to), datasets=self.datasets)
         if self.json:
             print_document(console, told)
         elif told["ok"]:
@@ -70,8 +72,8 @@ class Restore(Command):
         """Check, unpack, prove, put in place."""
         from runtime.wiring.restoring import restore
 
-        way = Way(self)
-        held = await to_thread.run_sync(way.datadir.take, "read")
+        directory = Way(self).filed("name a store in files: --set store=sqlite")
+        held = await to_thread.run_sync(directory.take, "read")
         with closing(held):
             told = await restore(held, _folder(self.backup), replace=self.replace)
         if self.json:

@@ -40,6 +40,7 @@ class Retain(Command):
 
         before = datetime.fromisoformat(moment_of(self.before, datetime.now(UTC), "--before"))
         way = Way(self)
+        way.filed("runs are sealed in files only")
         directory = way.known()
         with ExitStack() as stack:
             alone = await way.holder() is None

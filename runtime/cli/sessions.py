@@ -83,6 +83,13 @@ class Way:
             )
         return self.datadir
 
+    def filed(self, instead: str) -> DataDir:
+        """The data directory, where the events lie in it as well; else `instead` says what to do.
+        Raises `Usage`."""
+        if self.settings.store.is_database:
+            raise Usage(f"the events lie in {self.settings.store}, not in a file", hint=instead)
+        return self.datadir
+
     @property
     def has_history(self) -> bool:
         """Whether anybody may have run here: a database may know of it alone."""

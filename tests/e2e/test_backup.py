@@ -223,3 +223,9 @@ def test_a_backup_is_a_new_folder(project: Project, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "there").iterdir()] == ["file"]
     (tmp_path / "empty").mkdir()
     assert project.run("backup", str(tmp_path / "empty")).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_store_in_a_database_is_no_file(project: Project, command: str) -> None:
+    refused = project.run(command, "x", "--set=store=postgresql://ada@localhost/nowhere")
+    assert (refused.returncode, "not in a file" in refused.stderr) == (2, True)

@@ -76,6 +76,8 @@ def test_segments_are_in_backups_and_missed_by_name(tmp_path: Path) -> None:
 def test_what_cannot_be_sealed(tmp_path: Path) -> None:
     project = Project(tmp_path)
     assert project.run("retain", "--before", "1d").returncode == 3
+    elsewhere = "--set=store=postgresql://ada@localhost/nowhere"
+    assert project.run("retain", "--before", "1d", elsewhere).returncode == 2
     project.json("run", "small.yaml")
     assert project.run("retain").returncode == 2
     assert project.run("retain", "--before", "soon").returncode == 2
