@@ -57,7 +57,10 @@ class Retain(Command):
 
 def _tell(console: Console, told: Document) -> None:
     if not told["runs"]:
-        console.note(f"No run that is not sealed yet ended before {told['before'][:19]} UTC.")
+        console.note(f"Nothing to seal: no other run ended before {told['before'][:19]} UTC.")
+        console.note(
+            "Runs that are sealed stay so, and the one with the newest event is not sealed."
+        )
         return
     what = f"{plural(told['runs'], 'run')}, {plural(told['events'], 'event')}, "
     what += size(told["bytes"])
