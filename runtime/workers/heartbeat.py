@@ -22,7 +22,7 @@ class Holder(Protocol):
         ...
 
 
-class Held:
+class HeldLease:
     """A lease that is being held."""
 
     def __init__(self, work: StepWork, holder: Holder, due: float) -> None:
@@ -43,23 +43,23 @@ class Heartbeat:
         """`seconds` lie between two looks at one lease."""
         self._leases = leases
         self._seconds = seconds
-        self._held: set[Held] = set()
+        self._held: set[HeldLease] = set()
         self._earliest = math.inf
         self._woken = anyio.Event()
 
-    def hold(self, work: StepWork, holder: Holder) -> Held:
+    def hold(self, work: StepWork, holder: Holder) -> HeldLease:
         """From now on, until it is let go."""
-        held = Held(work, holder, anyio.current_time() + self._seconds)
+        held = HeldLease(work, holder, anyio.current_time() + self._seconds)
         self._held.add(held)
         if held.due < self._earliest:
             self._woken.set()
         return held
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: HeldLease) -> None:
         """The work is done, or lost."""
         self._held.discard(held)
 
-    def nudge(self, held: Held) -> None:
+    def nudge(self, held: HeldLease) -> None:
         """Look at it at once."""
         held.is_nudged = True
         if held.due < math.inf:
@@ -80,7 +80,7 @@ class Heartbeat:
                 with anyio.move_on_after(self._earliest - now):
                     await self._woken.wait()
 
-    async def _look(self, held: Held) -> None:
+    async def _look(self, held: HeldLease) -> None:
         work = held.work
         try:
             await held.holder.keep_alive()

@@ -39,7 +39,7 @@ from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
-from runtime.workers.heartbeat import Heartbeat, Held, Holder
+from runtime.workers.heartbeat import Heartbeat, HeldLease, Holder
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ class _Job(Holder):
         self.deliveries = list(deliveries)
         self.given: tuple[UUID, StepWork] | None = None
         """Work whose lease is held already, and the command that gave it."""
-        self.held: Held | None = None
+        self.held: HeldLease | None = None
         """While it is in work."""
         self.following: _Job | None = None
         """What this worker does next in its place."""
