@@ -210,8 +210,18 @@ class ReadModels(Protocol):
         """None where the view was never built, or is of another version."""
         ...
 
-    async def create(self, view: str, version: int, tables: Sequence[Table]) -> None:
-        """Make the view's tables anew, empty and without a checkpoint."""
+    async def create(
+        self,
+        view: str,
+        version: int,
+        tables: Sequence[Table],
+        expected: Checkpoint | None = None,
+    ) -> None:
+        """Make the view's tables anew, empty and without a checkpoint.
+
+        Raises `Conflict` where its checkpoint of this version is another one than `expected`:
+        somebody else has made it meanwhile, or goes on with it.
+        """
         ...
 
     async def apply_once(

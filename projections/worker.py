@@ -70,19 +70,31 @@ class ProjectionWorker:
 
         Starting again is the way out of a halt whose reason was mended.
         """
-        ports, projection = self._ports, self._projection
         self._halted, self._serving = None, False
-        known = await ports.read_models.checkpoint(projection.name, projection.version)
-        if known is None or not await _fits(known, ports.log):
-            await ports.read_models.create(projection.name, projection.version, projection.tables)
-            self._checkpoint = beginning(ports.log)
-            await ports.read_models.apply_once(self.name, None, (), self._checkpoint)
-            await self._read_log(_nothing)
-        else:
-            self._checkpoint = known
-            await self._read_log(self._on_applied)
+        while (applied := await self._take_up()) is None:
+            pass  # somebody else makes it: see what has become of it
+        await self._read_log(applied)
         self._serving = True
-        ports.progress.reached(self.position)
+        self._ports.progress.reached(self.position)
+
+    async def _take_up(self) -> Applied | None:
+        """Find the view's place, or make the view anew; returns who is told of what comes next.
+        None where somebody else was quicker."""
+        ports, projection = self._ports, self._projection
+        known = await ports.read_models.checkpoint(projection.name, projection.version)
+        if known is not None and await _fits(known, ports.log):
+            self._checkpoint = known
+            return self._on_applied
+        empty = beginning(ports.log)
+        try:
+            await ports.read_models.create(
+                projection.name, projection.version, projection.tables, known
+            )
+            await ports.read_models.apply_once(self.name, None, (), empty)
+        except Conflict:
+            return None
+        self._checkpoint = empty
+        return _nothing
 
     async def step(self, seconds: float) -> int:
         """Wait up to `seconds` for live events and apply them; returns how many were applied.

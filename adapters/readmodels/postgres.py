@@ -15,7 +15,7 @@ from functools import cache
 from adapters.postgres import Database, Session, Sessions
 from adapters.readmodels import named
 from adapters.readmodels.dialect import POSTGRES
-from adapters.readmodels.known import PREPARE, View, columns_named, place_of
+from adapters.readmodels.known import PREPARE, Known, View, columns_named, place_of
 from adapters.readmodels.postgres_shadow import open_shadow
 from adapters.readmodels.postgres_tables import (
     SCHEMA,
@@ -70,18 +70,24 @@ class PostgresReadModels(ReadModels):
 
     async def checkpoint(self, view: str, version: int) -> Checkpoint | None:
         async with self._writer.session() as session:
-            known = await known_view(session, view)
-            if known is None or known.version != version:
-                return None
-            for table in known.tables:
-                if await columns_of(session, table) != columns_named(table):
-                    return None
+            known = await _whole_view(session, view, version)
+        if known is None:
+            return None
         self._tables[view] = BulkStatements(known.tables, SCHEMA, POSTGRES)
         return known.checkpoint
 
-    async def create(self, view: str, version: int, tables: Sequence[Table]) -> None:
+    async def create(
+        self,
+        view: str,
+        version: int,
+        tables: Sequence[Table],
+        expected: Checkpoint | None = None,
+    ) -> None:
         async with self._writer.session() as session, session.transaction():
             await alone(session)
+            known = await _whole_view(session, view, version, locked=True)
+            if (known.checkpoint if known else None) != expected:
+                raise Conflict(f"view {view}", expected.position if expected else 0)
             await replace_tables(session, View(view, version, tuple(tables)), None)
         self._tables[view] = BulkStatements(tables, SCHEMA, POSTGRES)
 
@@ -123,6 +129,19 @@ _MOVE = f"""
     IS NOT DISTINCT FROM ($7, $8, $9, $10, $11)
 RETURNING 1
 """
+
+
+async def _whole_view(
+    session: Session, view: str, version: int, *, locked: bool = False
+) -> Known | None:
+    """What the database knows of a view of this version, if all its tables are there."""
+    known = await known_view(session, view, locked=locked)
+    if known is None or known.version != version:
+        return None
+    for table in known.tables:
+        if await columns_of(session, table) != columns_named(table):
+            return None
+    return known
 
 
 async def _prepare(session: Session) -> None:

@@ -22,10 +22,10 @@ from anyio import CancelScope, Lock, to_thread
 
 from adapters.readmodels import named, shadow, views
 from adapters.readmodels.dialect import SQLITE, quote
-from adapters.readmodels.known import Known, View
+from adapters.readmodels.known import View
 from adapters.readmodels.moves import Move, move_all
 from adapters.readmodels.thread import Inline, Runner, own_thread
-from domain.errors import Defect
+from domain.errors import Conflict, Defect
 from projections.ports import (
     Bulk,
     Checkpoint,
@@ -84,21 +84,24 @@ class SqliteReadModels(ReadModels):
             yield cls(runner, runner, lambda view: _memory_shadow(runner, next(numbers), view))
 
     async def checkpoint(self, view: str, version: int) -> Checkpoint | None:
-        def work(connection: sqlite3.Connection) -> Known | None:
-            known = views.known_view(connection, view)
-            if known is None or known.version != version:
-                return None
-            return known if views.is_whole(connection, known.tables) else None
-
-        known = await self._writer.run(work)
+        known = await self._writer.run(lambda raw: views.whole_view(raw, view, version))
         if known is None:
             return None
         self._tables[view] = views.Writer(known.tables)
         return known.checkpoint
 
-    async def create(self, view: str, version: int, tables: Sequence[Table]) -> None:
+    async def create(
+        self,
+        view: str,
+        version: int,
+        tables: Sequence[Table],
+        expected: Checkpoint | None = None,
+    ) -> None:
         def work(connection: sqlite3.Connection) -> None:
             with views.transaction(connection):
+                known = views.whole_view(connection, view, version)
+                if (known.checkpoint if known else None) != expected:
+                    raise Conflict(f"view {view}", expected.position if expected else 0)
                 views.create(connection, view, version, tables)
 
         await self._writer.run(work)

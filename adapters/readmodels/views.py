@@ -102,9 +102,13 @@ def known_view(connection: sqlite3.Connection, view: str, schema: str = "main") 
     return known_from(row)
 
 
-def is_whole(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
-    """Whether each table is there with its columns."""
-    return all(columns_of(connection, table) == columns_named(table) for table in tables)
+def whole_view(connection: sqlite3.Connection, view: str, version: int) -> Known | None:
+    """What the database knows of a view of this version, if all its tables are there."""
+    known = known_view(connection, view)
+    if known is None or known.version != version:
+        return None
+    whole = all(columns_of(connection, table) == columns_named(table) for table in known.tables)
+    return known if whole else None
 
 
 def columns_of(

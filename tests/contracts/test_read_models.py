@@ -197,6 +197,17 @@ async def test_another_version_has_no_checkpoint_and_replaces_the_tables(
         await rows_of(models, "some_rows")
 
 
+async def test_a_view_that_somebody_has_moved_is_not_made_anew(models: Models) -> None:
+    rows = await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
+    for expected in (None, at(2)):
+        with pytest.raises(Conflict):
+            await models.create("some", 1, [TABLE], expected)
+    assert await rows_of(models, "some_rows") == rows
+    await models.create("some", 1, [TABLE], at(1))
+    assert await models.checkpoint("some", 1) is None
+    assert await rows_of(models, "some_rows") == []
+
+
 async def test_a_view_whose_table_is_gone_has_no_checkpoint(models: Models) -> None:
     await apply(models, Put("some_rows", ("x", 1), {"n": 1}))
     await tamper(models, "DROP TABLE some_rows")

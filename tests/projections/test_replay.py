@@ -65,6 +65,11 @@ def quoted(names: tuple[str, ...]) -> list[str]:
     return [f'"{name}"' for name in names]
 
 
+async def anew(models: Models, view: Projection) -> None:
+    at = await models.checkpoint(view.name, view.version)
+    await models.create(view.name, view.version, view.tables, at)
+
+
 async def one_row(models: Models, table: Table) -> dict[str, Any]:
     rows = await rows_of(models, table.name)
     names = [column.name for column in table.columns]
@@ -202,7 +207,7 @@ async def test_a_late_view_is_no_difference(models: Models, log: ListLog) -> Non
     late = ListLog(EVENTS[:40])
     stage = Stage(MONITORING, late, models)
     await replay(late, models, MONITORING, swap="never")
-    await models.create("monitoring", MONITORING.version, MONITORING.tables)
+    await anew(models, MONITORING)
     await stage.worker.start()
     report = await verify(more, models, [MONITORING])
     assert report.ok
@@ -214,7 +219,7 @@ async def test_a_late_view_is_no_difference(models: Models, log: ListLog) -> Non
 async def test_a_replay_swaps_and_catches_up(models: Models, log: ListLog) -> None:
     log.records = EVENTS[:60]
     for view in VIEWS:
-        await models.create(view.name, view.version, view.tables)
+        await anew(models, view)
         await Stage(view, log, models).worker.start()
     log.records = EVENTS
     report = await replay(log, models, MONITORING)
@@ -253,7 +258,7 @@ async def test_a_view_that_is_being_written_shows_no_false_difference(
     events = list(runs(150))
     log = ListLog(events[:500])
     stage = Stage(MONITORING, log, models)
-    await models.create("monitoring", MONITORING.version, MONITORING.tables)
+    await anew(models, MONITORING)
     await stage.worker.start()
     reports: list[ViewReport] = []
     done = anyio.Event()
