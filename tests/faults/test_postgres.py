@@ -1,7 +1,10 @@
 """PostgreSQL taken away: sessions dropped, the server killed and started again, unsafe settings."""
 
+import json
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -21,7 +24,8 @@ from projections.monitoring import MONITORING
 from projections.quality import QUALITY
 from projections.replay import verify
 from tests.contracts.events import envelopes, new_stream
-from tests.postgres import PostgresServer, postgres_server
+from tests.e2e.project import Project
+from tests.postgres import PASSWORD, PostgresServer, postgres_server
 from tests.projections.histories import all_kinds
 from tests.projections.support import ListLog, Stage
 
@@ -165,3 +169,36 @@ async def test_torn_pages_are_told_and_commits_are_synced(
         _, [odd] = await check_server(session, way)
         assert "full_page_writes" in odd
         assert await session.fetchval("SHOW synchronous_commit") == "on"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+def test_a_run_ends_well_though_the_server_was_away(
+    server: PostgresServer, tmp_path: Path, how: signal.Signals
+) -> None:
+    url = server.url(server.database())
+    project = Project(tmp_path, HEADWATER_STORE=url, HEADWATER_STORE_PASSWORD=PASSWORD)
+    with project.up():
+        run = str(project.json("run", "slow.yaml", "--detach")["run"])
+        for step in ("first", "second"):
+            project.until(partial(is_running, project, run, step))
+            server.stop(how)
+            assert project.run("show", run).returncode == 7
+            server.start()
+        project.until(lambda: project.run("show", run).returncode == 0)
+        project.until(lambda: project.status(run) in ("completed", "failed"), 60)
+        assert project.status(run) == "completed"
+        assert project.json("verify")["ok"] is True
+    lines = project.run("events", "--run", run, "--json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["version"] for event in events] == list(range(1, len(events) + 1))
+    ended = [event["data"]["step"] for event in events if "outcome" in event["data"]]
+    assert sorted(ended) == sorted(set(ended))
+    assert len(ended) == 5
+    assert project.json("verify", "--chain")["ok"] is True
+
+
+def is_running(project: Project, run: str, step: str) -> bool:
+    """Whether it is in work, or done."""
+    done = project.run("show", run, "--json")
+    steps = json.loads(done.stdout)["steps"] if done.returncode == 0 else []
+    return step in [one["id"] for one in steps if one["status"] in ("running", "succeeded")]
