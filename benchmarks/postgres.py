@@ -33,6 +33,10 @@ writers = (1, 10, 100, 1_000)
 """Callers that wait for their append at the same time."""
 
 turns = 5
+
+usual = ("shared_buffers=128MB", "max_wal_size=1GB", "min_wal_size=80MB")
+"""What a server comes with; that of the tests is made smaller."""
+
 events_each = {1: 400, 10: 2_000, 100: 8_000, 1_000: 16_000}
 
 _BARE = """
@@ -205,11 +209,13 @@ async def views(database: Database, url: str, events: int) -> list[Figure]:
 
 
 async def main(events: int) -> Sequence[Figure]:
-    """All figures, on a server of our own with the settings it comes with."""
+    """All figures, on a server of our own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with postgres_server(port) as server:
+        server.stop()
+        server.start(*usual)
         first, second = server.database(), server.database()
         return [
             *await appends(server.way_to(first)),
