@@ -150,22 +150,19 @@ def translated(what: str, database: Database) -> Iterator[None]:
         raise _failure(error, what, database) from error
 
 
-_LOST = (
-    OSError,
+_PASSING = (
+    ConnectionResetError,
+    BrokenPipeError,
     exceptions.PostgresConnectionError,
     exceptions.AdminShutdownError,
     exceptions.CrashShutdownError,
     exceptions.InterfaceError,
     exceptions.InternalClientError,
-)
-"""How the end of a session shows."""
-
-_PASSING = (
-    *_LOST,
     exceptions.DeadlockDetectedError,
     exceptions.InvalidCachedStatementError,
 )
-"""What may not happen again when it is tried again."""
+"""How the end of a session shows, and what else may not happen again. A server that cannot be
+reached, or does not answer, is not asked twice."""
 
 _OURS = (
     asyncpg.DataError,

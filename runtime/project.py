@@ -31,6 +31,9 @@ name_chars_max = 64
 secret_bytes_max = 64 * 1024
 """Of a file that a connection refers to."""
 
+SECRET_SETTINGS = frozenset({"nats_token", "store_password"})
+"""Settings whose value never stands in the file, but may be referred to."""
+
 _SECTIONS = ("project", "defaults", "service", "connections", "env")
 _PROJECT_WORDS = ("name", "pipelines")
 
@@ -240,13 +243,17 @@ class _Reader:
         return self._refuse("project.pipelines", "pipelines must be a list of texts")
 
     def _no_secrets(self, path: str, value: object) -> None:
-        """References stand in connections alone, also in those of an environment."""
+        """References stand in connections, also in those of an environment, and for settings that
+        are secrets."""
         match value:
             case dict():
                 for key, one in value.items():
                     below = f"{path}.{key}" if path else str(key)
                     parts = below.split(".")
-                    if not (len(parts) >= 3 and parts[0] == "env" and parts[2] == "connections"):
+                    if parts[0] == "env":
+                        parts = parts[2:]
+                    secret = parts[:1] == ["service"] and parts[-1] in SECRET_SETTINGS
+                    if parts[:1] != ["connections"] and not secret:
                         self._no_secrets(below, one)
             case list():
                 for one in value:

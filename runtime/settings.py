@@ -16,8 +16,16 @@ import msgspec
 from msgspec import Meta, Struct
 
 from domain.errors import Malformed
+from domain.pipeline.connections import is_reference, references
 from domain.pipeline.units import ByteSize, Duration
-from runtime.project import PROJECT_FILE, Project, Setting, find_project, read_project
+from runtime.project import (
+    PROJECT_FILE,
+    SECRET_SETTINGS,
+    Project,
+    Setting,
+    find_project,
+    read_project,
+)
 from runtime.store import SQLITE, Store, redacted, without_password
 
 DATA_FOLDER = ".headwater"
@@ -96,7 +104,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = ByteSize("20GiB")
 
 
-SECRETS = frozenset({"nats_token", "store_password"})
+SECRETS = SECRET_SETTINGS
 """Settings whose value is never shown; neither a flag nor headwater.toml may hold them."""
 
 FLAGS = ("data", "env", "nats", "store")
@@ -131,7 +139,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], near: Path) -
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     project = _project(flags, environment, start)
-    _take_project(project, values, sources)
+    _take_project(project, environment, values, sources)
     unknown = _take_environment(environment, values, sources)
     for name, value in flags.items():
         _known(name, f"--set {name}")
@@ -223,13 +231,30 @@ def _project(flags: Mapping[str, str], environment: Mapping[str, str], start: Pa
     return Project(home=start.absolute())
 
 
-def _take_project(project: Project, values: dict[str, Any], sources: dict[str, str]) -> None:
+def _take_project(
+    project: Project,
+    environment: Mapping[str, str],
+    values: dict[str, Any],
+    sources: dict[str, str],
+) -> None:
     for setting in project.settings:
         _belongs(setting)
-        value = _absolute(setting.name, setting.value, project.home)
-        _converted(setting.name, value, setting.place)
-        if setting.env in ("", project.env):
-            values[setting.name], sources[setting.name] = value, setting.place
+        if setting.name not in SECRETS:
+            value = _absolute(setting.name, setting.value, project.home)
+            _converted(setting.name, value, setting.place)
+        if setting.env not in ("", project.env):
+            continue
+        sources[setting.name] = setting.place
+        if setting.name not in SECRETS:
+            values[setting.name] = value
+            continue
+        try:
+            (reference,) = references(setting.value)
+            values[setting.name] = project.look_up(reference, environment)
+        except Malformed as error:
+            # Not every command needs it; what does fails, and `doctor` shows why.
+            values[setting.name] = ""
+            sources[setting.name] = f"{setting.place}: {error.message}"
 
 
 def _absolute(name: str, value: Any, folder: Path) -> Any:
@@ -256,10 +281,11 @@ def _belongs(setting: Setting) -> None:
         raise Malformed(
             f"{setting.place}: {name} stands in [{section}]", hint=f"move it to [{home}]"
         )
-    if name in SECRETS:
+    if name in SECRETS and not is_reference(setting.value):
         raise Malformed(
             f"{setting.place}: {name} is a secret",
-            hint=f"set {ENVIRONMENT_PREFIX}{name.upper()} instead",
+            hint=f"set {ENVIRONMENT_PREFIX}{name.upper()} instead, "
+            "or write ${env:NAME} or ${file:PATH}",
         )
 
 

@@ -98,13 +98,16 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         `Malformed`.
         """
         async with (
+            database.sessions(WHAT, 1, patient=True) as opening,
+            opening.session() as session,
+        ):
+            await check_server(session, database)
+            store_id = await migrate(session)
+        async with (
             database.sessions(WHAT, 1) as writing,
             database.sessions(WHAT, readers_max) as reading,
             database.sessions(WHAT, 1) as listening,
         ):
-            async with writing.session() as session:
-                await check_server(session, database)
-                store_id = await migrate(session)
             ear = Ear(listening)
             store = cls(
                 store_id=store_id, writing=writing, reading=reading, ear=ear, catalog=catalog

@@ -62,6 +62,11 @@ def references(option: Option) -> Iterator[Reference]:
         yield Reference("env", variable) if env else Reference("file", path)
 
 
+def is_reference(value: object) -> bool:
+    """Whether a value is nothing but one reference."""
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
+
+
 def has_reference(text: str) -> bool:
     """Whether a text refers to a secret, or seems to."""
     return re.search(r"\$\{\s*(env|file)\s*:", text) is not None

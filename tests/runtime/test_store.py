@@ -88,3 +88,39 @@ def test_whatever_is_shown_has_no_password() -> None:
         "postgresql://db/f?password=…&a=b"
     )
     assert redacted("no URL at all") == "no URL at all"
+
+
+def test_a_file_may_say_where_the_password_is(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    file = tmp_path / "headwater.toml"
+    file.write_text('[service]\nstore_password = "${file:secret}"\n')
+    found = load({}, {}, tmp_path)
+    assert found.settings.store_password == SECRET
+    assert found.sources["store_password"] == "headwater.toml:2 [service]"
+    own = load({}, {"HEADWATER_STORE_PASSWORD": "own"}, tmp_path)
+    assert own.settings.store_password == "own"
+    file.write_text(
+        '[service]\nstore_password = "${env:PGPW}"\n'
+        '[env.prod.service]\nstore_password = "${env:PRODPW}"\n'
+    )
+    environment = {"PGPW": "dev", "PRODPW": SECRET}
+    assert load({}, environment, tmp_path).settings.store_password == "dev"
+    assert load({"env": "prod"}, environment, tmp_path).settings.store_password == SECRET
+
+
+def test_a_reference_that_leads_nowhere_is_told_by_doctor_alone(tmp_path: Path) -> None:
+    (tmp_path / "headwater.toml").write_text('[service]\nstore_password = "${env:PGPW}"\n')
+    found = load({}, {}, tmp_path)
+    assert found.settings.store_password == ""
+    assert found.sources["store_password"] == (
+        "headwater.toml:2 [service]: the environment has no PGPW"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["x${env:PGPW}", "${env:PGPW", "${vault:PGPW}", "${env:A}${env:B}"]
+)
+def test_a_password_is_one_reference_or_none(value: str, tmp_path: Path) -> None:
+    (tmp_path / "headwater.toml").write_text(f'[service]\nstore_password = "{value}"\n')
+    with pytest.raises(Malformed, match="store_password is a secret"):
+        load({}, {}, tmp_path)
