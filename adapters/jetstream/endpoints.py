@@ -174,6 +174,7 @@ class Endpoints:
             told = None if refusal is None else str(refusal)
             stats.count(time.perf_counter_ns() - started, told)
             self._reply(message, *((body, None) if refusal is None else error_reply(refusal)))
+        await self._connection.relieve()  # until then it counts as a request that is answered
 
     def _reply(self, message: Message, body: bytes, headers: Headers | None) -> None:
         if not message.reply:
