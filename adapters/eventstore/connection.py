@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS sealed_segments (
     events INTEGER NOT NULL,
     sealed_at TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS sealed_segments_last ON sealed_segments (last_position);
 CREATE TABLE IF NOT EXISTS sealed_streams (
     originator_id TEXT PRIMARY KEY,
     segment INTEGER NOT NULL,

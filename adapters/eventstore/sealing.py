@@ -10,7 +10,7 @@ it leaves at most a file that no store names.
 import fcntl
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -68,7 +68,11 @@ class SqliteSealing:
         return segment
 
     async def shrink(self) -> None:
-        """Give the room of what was sealed back to the disk; nobody may use the store meanwhile."""
+        """Give the room of what was sealed back to the disk; others wait for it.
+
+        Raises `Unavailable` where somebody is reading all the time, `StorageFull` where a copy of
+        what stays has no room; all is as before then.
+        """
         await self._writing.run(lambda connection: connection.execute("VACUUM"))
         await self._writing.run(lambda raw: raw.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
 
@@ -84,22 +88,23 @@ class SqliteSealing:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep others from sealing, and tidy up behind one that died at it."""
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            lock = stack.enter_context((folder / ".lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for partial_file in folder.glob(".*.partial"):
-                partial_file.unlink()
-            yield
-    except BlockingIOError as error:
-        raise Unavailable("runs are being sealed already", hint="wait for it to end") from error
-    except OSError as error:
-        raise Unavailable(f"{folder} cannot be used: {error.strerror or error}") from error
+            for left in folder.glob(".*.partial"):
+                left.unlink()
+        except BlockingIOError as error:
+            raise Unavailable("runs are being sealed already", hint="wait for it to end") from error
+        except OSError as error:
+            raise Unavailable(f"{folder} cannot be used: {error.strerror or error}") from error
+        yield
 
 
 def _select_ended(connection: sqlite3.Connection) -> tuple[Sequence[EndedRun], Position]:
     (head,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM stored_events").fetchone()
-    ends = connection.execute(_SELECT_ENDS, [f"{fact}.v%" for fact in ENDS]).fetchall()
+    ends = connection.execute(_SELECT_ENDS, [f"{fact}.v%" for fact in ENDS])
     return [_ended(connection, *end) for end in ends], head
 
 

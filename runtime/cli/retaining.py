@@ -69,8 +69,10 @@ def _tell(console: Console, told: Document) -> None:
         return
     mark = console.styled("✓", "green")
     console.print(f"{mark} {what} sealed in {plural(len(told['segments']), 'segment')}")
-    if told["shrunk"]:
-        was, now = size(told["file_bytes_before"]), size(told["file_bytes_after"])
-        console.note(f"The store's file had {was}, and has {now}.")
+    was, now = told["file_bytes_before"], told["file_bytes_after"]
+    if now < was:
+        console.note(f"The store's file had {size(was)}, and has {size(now)}.")
     else:
-        console.note("The room in the store's file is used anew, since a service has it open.")
+        console.note(
+            "The store's file is as large as before: others have it open. New events use the room."
+        )

@@ -1,9 +1,11 @@
 """Sealing ended runs: beside a service, or with the data directory to ourselves."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from adapters.eventstore.sealing import SqliteSealing
+from domain.errors import Unavailable
 from domain.sealing import EndedRun, grouped, sealable
 from runtime.datadir import DataDir
 from runtime.session import Document
@@ -13,10 +15,11 @@ from runtime.wiring.proof import known_store
 async def retain(directory: DataDir, before: datetime, *, dry_run: bool, alone: bool) -> Document:
     """Move the events of runs that ended before a moment into segments, oldest first.
 
-    `{"before", "dry_run", "runs", "events", "bytes", "segments", "shrunk", "file_bytes_before",
-    "file_bytes_after"}`. What was sealed stays so where a later segment fails. With `alone` nobody
-    else has the store open, and its file is shrunk. Raises `NotFound`, `Malformed` where an event
-    does not fit the chain, `Conflict`, `Unavailable`, `StorageFull`.
+    `{"before", "dry_run", "runs", "events", "bytes", "segments", "file_bytes_before",
+    "file_bytes_after"}`. What was sealed stays so where a later segment fails. With `alone` no
+    service has the store open, and its file is shrunk if nobody else is in the way. Raises
+    `NotFound`, `Malformed` where an event does not fit the chain, `Conflict`, `Unavailable`,
+    `StorageFull`.
     """
     store = known_store(directory)
     size = store.stat().st_size
@@ -27,15 +30,14 @@ async def retain(directory: DataDir, before: datetime, *, dry_run: bool, alone: 
         for group in () if dry_run else grouped(runs):
             segment = await sealing.seal(group, datetime.now(UTC))
             segments.append({"name": segment.name, **_sums(group)})
-        shrunk = alone and bool(segments)
-        if shrunk:
-            await sealing.shrink()
+        if alone and segments:
+            with suppress(Unavailable):  # what is sealed stays so, and its room is used anew
+                await sealing.shrink()
     return {
         "before": before.isoformat(),
         "dry_run": dry_run,
         **_sums(runs),
         "segments": segments,
-        "shrunk": shrunk,
         "file_bytes_before": size,
         "file_bytes_after": store.stat().st_size,
     }
