@@ -1,5 +1,7 @@
 """The cheap proof between two full comparisons: were all events applied, each once, in order?"""
 
+from collections.abc import Sequence, Set
+
 from msgspec import Struct
 
 from domain.ids import Position
@@ -23,18 +25,27 @@ class Completeness(Struct, frozen=True, kw_only=True):
     digest_expected: str
 
 
-async def check(log: EventLog, read_models: ReadModels, projection: Projection) -> Completeness:
-    """Hold a view's checkpoint against the ids of all events up to it, without folding them.
+async def check(
+    log: EventLog, read_models: ReadModels, projections: Sequence[Projection]
+) -> list[Completeness]:
+    """Hold views' checkpoints against the ids of all events up to them, without folding them.
 
     It tells an event that was skipped, applied twice, exchanged or taken in the wrong order. What
-    was done to the view's rows afterwards is found by `projections.replay.verify` only.
+    was done to a view's rows afterwards is found by `projections.replay.verify` only.
     """
     head = await log.head()
-    known = await read_models.checkpoint(projection.name, projection.version)
-    place = known or beginning(log)
-    counted = await _count(log, place.position)
+    known = [await read_models.checkpoint(one.name, one.version) for one in projections]
+    counted = await _count(log, {place.position if place else 0 for place in known})
+    return [
+        _held(projection.name, place, counted[place.position if place else 0], head)
+        for projection, place in zip(projections, known, strict=True)
+    ]
+
+
+def _held(name: str, known: Checkpoint | None, counted: Checkpoint, head: Position) -> Completeness:
+    place = known or counted
     return Completeness(
-        name=projection.name,
+        name=name,
         ok=known == counted,
         position=place.position,
         head=head,
@@ -45,12 +56,15 @@ async def check(log: EventLog, read_models: ReadModels, projection: Projection) 
     )
 
 
-async def _count(log: EventLog, position: Position) -> Checkpoint:
-    """The checkpoint that a view at `position` should have, without folding."""
+async def _count(log: EventLog, positions: Set[Position]) -> dict[Position, Checkpoint]:
+    """The checkpoints that views at `positions` should have, in one pass over the log."""
     place = beginning(log)
-    while place.position < position:
-        passed = up_to(await log.stretch(place.position, log_events_max), position)
-        if not passed:
-            break
-        place = checkpoint_behind(place, passed)
-    return place
+    counted = {}
+    for position in sorted(positions):
+        while place.position < position:
+            passed = up_to(await log.stretch(place.position, log_events_max), position)
+            if not passed:
+                break
+            place = checkpoint_behind(place, passed)
+        counted[position] = place
+    return counted

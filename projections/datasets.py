@@ -88,7 +88,7 @@ async def dataset(models: ReadModels, question: DatasetQuestion) -> Document:
     place = {"namespace": key.namespace, "name": key.name}
     rows = await models.query("lineage.dataset", place)
     versions = await models.query(
-        "lineage.versions",
+        "lineage.versions_of_run" if question.run else "lineage.versions",
         {
             **place,
             "run": str(question.run) if question.run else None,

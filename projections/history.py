@@ -15,8 +15,8 @@ from domain.ids import Position, StreamId, pipeline_stream, run_stream
 from domain.record import Recorded, read_state, to_state
 from domain.run.events import RunStarted
 from projections.limits import (
-    log_events_max,
     page_bytes_max,
+    scan_chunk_events_max,
     scan_events_max,
     scan_skew_seconds,
 )
@@ -57,7 +57,7 @@ async def events(sources: Sources, question: EventsQuestion) -> Document:
     else:
         if question.since is not None:
             after = max(after, await _place_before(sources.log, question.since))
-        chunks = _log(sources.log, after)
+        chunks = _log(sources.log, after, question.limit)
     wanted = _Wanted(sources, question)
     items: list[Document] = []
     size = looked = 0
@@ -124,10 +124,14 @@ def _after(question: EventsQuestion) -> Position:
     return number_of(question.after or question.cursor, 0)
 
 
-async def _log(log: EventLog, after: Position) -> AsyncGenerator[Sequence[Recorded], None]:
-    while chunk := await log.read(after, log_events_max):
+async def _log(
+    log: EventLog, after: Position, limit: int
+) -> AsyncGenerator[Sequence[Recorded], None]:
+    """First as many as fill a page if all fit, then more at once, where few do."""
+    while chunk := await log.read(after, limit):
         yield chunk
         after = chunk[-1].position
+        limit = min(2 * limit, scan_chunk_events_max)
 
 
 async def _stream(

@@ -36,8 +36,11 @@ page_items_max = 1_000
 page_bytes_max = 512 * 1024
 """Encoded items on a page: well below the bus's largest message (1 MiB)."""
 
-scan_events_max = 100_000
-"""Events looked at for one page of filtered events; the page ends there with a cursor."""
+scan_events_max = 5_000
+"""Events looked at for one page of filtered events: some 30 ms. It ends there with a cursor."""
+
+scan_chunk_events_max = 1_000
+"""Events of those that are read at once."""
 
 scan_skew_seconds = 60
 """By how much the clocks of those who recorded events may differ."""

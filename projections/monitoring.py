@@ -61,7 +61,12 @@ RUNS = Table(
         integer="revision draft steps succeeded reused failed skipped position last_position",
     ),
     key=("run",),
-    indexes=(("position",), ("pipeline", "position"), ("status", "position")),
+    indexes=(
+        ("position",),
+        ("pipeline", "position"),
+        ("status", "position"),
+        ("pipeline", "status", "position"),
+    ),
 )
 """`position` is that of the run's first event, `last_position` that of its latest."""
 
@@ -374,7 +379,7 @@ def _stream_of_run(row: Row) -> str:
 
 MONITORING = Projection(
     name="monitoring",
-    version=2,
+    version=3,
     tables={PIPELINES: _stream_of_pipeline, RUNS: _stream_of_run, STEPS: _stream_of_run},
     handlers=_HANDLERS,
 )

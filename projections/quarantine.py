@@ -103,7 +103,7 @@ class QuarantinesQuestion(PageQuestion, frozen=True, kw_only=True):
 async def quarantines(models: ReadModels, question: QuarantinesQuestion) -> Document:
     """A page of quarantines, newest first."""
     rows = await models.query(
-        "lineage.quarantines",
+        "lineage.quarantines_of_run" if question.run else "lineage.quarantines",
         {
             "before": number_of(question.cursor, _NEWEST),
             "pipeline": question.pipeline,

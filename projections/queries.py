@@ -117,7 +117,7 @@ class Queries:
 
     async def _completeness(self, question: Question) -> Document:
         """Of each view: whether it has applied every event once, in order."""
-        found = [await check(self._log, self._models, view) for view in _VIEWS]
+        found = await check(self._log, self._models, _VIEWS)
         return {"items": msgspec.to_builtins(found), "next": None}
 
     async def _reached(self, view: str, question: Question) -> Position:

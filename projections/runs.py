@@ -98,11 +98,15 @@ async def runs(models: ReadModels, question: RunsQuestion) -> Document:
         "status": question.status,
         "pipeline": question.pipeline,
     }
-    name = "monitoring.runs"
-    if question.pipeline is not None:
-        name = "monitoring.runs_of_pipeline"
-    elif question.status is not None:
-        name = "monitoring.runs_of_status"
+    match question.pipeline, question.status:
+        case None, None:
+            name = "monitoring.runs"
+        case None, _:
+            name = "monitoring.runs_of_status"
+        case _, None:
+            name = "monitoring.runs_of_pipeline"
+        case _:
+            name = "monitoring.runs_of_pipeline_status"
     rows = await models.query(name, arguments)
     return page([_listed(row) for row in rows], question.limit, lambda item: str(item["position"]))
 

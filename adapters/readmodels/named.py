@@ -16,6 +16,11 @@ class NamedQueries:
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = dict(texts)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self._texts)
+
     def text(self, name: str) -> str:
         """The SQL of a query; raises `NotFound`."""
         try:

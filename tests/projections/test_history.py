@@ -1,12 +1,16 @@
 """Questions about the events themselves."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from tests.projections.desk import EVENTS, HEAD, Desk, open_desk, runs_of
+from domain.ids import Position
+from domain.record import Recorded
+from projections.history import EventsQuestion, Sources, events
+from tests.projections.desk import EVENTS, HEAD, Desk, open_desk, runs_of, store_of
+from tests.projections.support import ListLog
 
 pytestmark = pytest.mark.anyio
 
@@ -75,3 +79,17 @@ async def test_an_event_that_cannot_be_read_is_told_among_the_others(desk: Desk)
     listed = await desk.all("events.list", 1000)
     assert (listed[2]["position"], listed[2]["data"]) == (3, None)
     assert "cannot be read" in listed[2]["problem"]
+
+
+async def test_a_page_looks_at_no_more_of_the_log_than_it_shows(desk: Desk) -> None:
+    read: list[int] = []
+
+    class Watched(ListLog):
+        async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
+            found = await super().read(after, limit)
+            read.append(len(found))
+            return found
+
+    log = Watched(EVENTS)
+    page = await events(Sources(log, await store_of(EVENTS), desk.models), EventsQuestion(limit=7))
+    assert (len(page["items"]), sum(read)) == (7, 7)

@@ -180,9 +180,9 @@ async def test_a_place_that_is_wrong_is_found_and_repaired(
     report = await verify(log, models, VIEWS)
     found = report.projections[1].differences[0]
     assert (found.table, found.key) == ("view_checkpoints", {"view": "lineage"})
-    assert not (await check(log, models, LINEAGE)).ok
+    assert not (await check(log, models, [LINEAGE]))[0].ok
     assert await is_repaired(log, models)
-    assert (await check(log, models, LINEAGE)).ok
+    assert (await check(log, models, [LINEAGE]))[0].ok
 
 
 async def test_a_dropped_table_is_found_and_repaired(models: Models, log: ListLog) -> None:
@@ -212,7 +212,7 @@ async def test_a_late_view_is_no_difference(models: Models, log: ListLog) -> Non
     report = await verify(more, models, [MONITORING])
     assert report.ok
     assert (report.position, report.projections[0].position) == (len(EVENTS), 40)
-    cheap = await check(more, models, MONITORING)
+    (cheap,) = await check(more, models, [MONITORING])
     assert (cheap.ok, cheap.position, cheap.head) == (True, 40, len(EVENTS))
 
 

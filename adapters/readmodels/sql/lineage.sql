@@ -31,14 +31,27 @@ FROM lineage_edges e
 LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
 LEFT JOIN lineage_runs r ON r.run = e.run
 WHERE e.namespace = :namespace AND e.name = :name AND e.direction = 'out'
-    AND e.position < :before AND (CAST(:run AS TEXT) IS NULL OR e.run = :run)
+    AND e.position < :before
+ORDER BY e.position DESC
+LIMIT :limit;
+
+-- The key of the edges begins with the run. `|| ''` keeps planners from the index by name, which
+-- leads through all versions that the dataset ever had.
+-- name: lineage.versions_of_run
+SELECT e.run, e.step, e.fingerprint, e.rows, e.bytes, s.recorded_at, e.position,
+    s.reused_from, r.pipeline
+FROM lineage_edges e
+LEFT JOIN lineage_steps s ON s.run = e.run AND s.step = e.step
+LEFT JOIN lineage_runs r ON r.run = e.run
+WHERE e.run = :run AND e.direction = 'out'
+    AND e.namespace || '' = :namespace AND e.name || '' = :name AND e.position < :before
 ORDER BY e.position DESC
 LIMIT :limit;
 
 -- name: lineage.maker_in_run
 SELECT run, step, position
 FROM lineage_edges
-WHERE run = :run AND direction = 'out' AND namespace = :namespace AND name = :name
+WHERE run = :run AND direction = 'out' AND namespace || '' = :namespace AND name || '' = :name
 ORDER BY position DESC
 LIMIT 1;
 
@@ -81,7 +94,16 @@ SELECT q.*, r.pipeline
 FROM lineage_quarantines q LEFT JOIN lineage_runs r ON r.run = q.run
 WHERE q.position < :before
     AND (CAST(:pipeline AS TEXT) IS NULL OR r.pipeline = :pipeline)
-    AND (CAST(:run AS TEXT) IS NULL OR q.run = :run)
+    AND (CAST(:settled AS INTEGER) IS NULL
+        OR CASE WHEN q.settled_by IS NULL THEN 0 ELSE 1 END = :settled)
+ORDER BY q.position DESC
+LIMIT :limit;
+
+-- name: lineage.quarantines_of_run
+SELECT q.*, r.pipeline
+FROM lineage_quarantines q LEFT JOIN lineage_runs r ON r.run = q.run
+WHERE q.run = :run AND q.position < :before
+    AND (CAST(:pipeline AS TEXT) IS NULL OR r.pipeline = :pipeline)
     AND (CAST(:settled AS INTEGER) IS NULL
         OR CASE WHEN q.settled_by IS NULL THEN 0 ELSE 1 END = :settled)
 ORDER BY q.position DESC

@@ -42,7 +42,14 @@ SELECT r.*,
     (SELECT min(s.started_at) FROM monitoring_steps s WHERE s.run = r.run) AS started_at
 FROM monitoring_runs r
 WHERE r.pipeline = :pipeline AND r.position < :before
-    AND (CAST(:status AS TEXT) IS NULL OR r.status = :status)
+ORDER BY r.position DESC
+LIMIT :limit;
+
+-- name: monitoring.runs_of_pipeline_status
+SELECT r.*,
+    (SELECT min(s.started_at) FROM monitoring_steps s WHERE s.run = r.run) AS started_at
+FROM monitoring_runs r
+WHERE r.pipeline = :pipeline AND r.status = :status AND r.position < :before
 ORDER BY r.position DESC
 LIMIT :limit;
 

@@ -1,6 +1,10 @@
+-- From pipeline to pipeline by the index, never through all runs.
 -- name: quality.checks
-WITH pipelines AS (
-    SELECT DISTINCT pipeline FROM quality_runs WHERE CAST(:pipeline AS TEXT) IS NULL OR pipeline = :pipeline
+WITH RECURSIVE pipelines AS (
+    SELECT coalesce(CAST(:pipeline AS TEXT), (SELECT min(pipeline) FROM quality_runs)) AS pipeline
+    UNION ALL
+    SELECT (SELECT min(r.pipeline) FROM quality_runs r WHERE r.pipeline > p.pipeline)
+    FROM pipelines p WHERE CAST(:pipeline AS TEXT) IS NULL AND p.pipeline IS NOT NULL
 ), since AS MATERIALIZED (
     SELECT p.pipeline, coalesce((
         SELECT checked FROM quality_runs q
@@ -27,9 +31,16 @@ LIMIT :limit;
 SELECT pipeline FROM quality_runs WHERE pipeline = :pipeline LIMIT 1;
 
 -- name: quality.places
-WITH newest AS (
-    SELECT pipeline, max(checked) AS checked
-    FROM quality_runs WHERE checked IS NOT NULL GROUP BY pipeline
+WITH RECURSIVE pipelines AS (
+    SELECT min(pipeline) AS pipeline FROM quality_runs
+    UNION ALL
+    SELECT (SELECT min(r.pipeline) FROM quality_runs r WHERE r.pipeline > p.pipeline)
+    FROM pipelines p WHERE p.pipeline IS NOT NULL
+), newest AS MATERIALIZED (
+    SELECT p.pipeline, (
+        SELECT max(r.checked) FROM quality_runs r WHERE r.pipeline = p.pipeline
+    ) AS checked
+    FROM pipelines p
 )
 SELECT DISTINCT r.pipeline, c.step
 FROM newest n
