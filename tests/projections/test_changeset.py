@@ -55,7 +55,7 @@ async def models(tmp_path: Path) -> AsyncIterator[Models]:
 
 
 async def effect(models: Models, *batches: list[Bulk]) -> list[tuple[object, ...]]:
-    await models.create("some", 1, [TABLE])
+    await models.create("some", 1, [TABLE], await models.checkpoint("some", 1))
     before = None
     for position, batch in enumerate(batches, 1):
         after = Checkpoint(store_id=UUID(int=1), position=position, event_id=None)
