@@ -8,7 +8,7 @@ from anyio import to_thread
 
 from runtime.cli.console import Console
 from runtime.cli.events import moment_of
-from runtime.cli.exits import Exit
+from runtime.cli.exits import Exit, Usage
 from runtime.cli.output import print_document
 from runtime.cli.parsing import Command, Option
 from runtime.cli.sessions import Way
@@ -31,13 +31,15 @@ class Retain(Command):
         ("headwater retain --before 2026-01-01", "or before a day"),
     )
 
-    before: Annotated[str, Option("age, such as 30d or 12h, or a moment", "WHEN")]
+    before: Annotated[str, Option("age, such as 30d or 12h, or a moment", "WHEN")] = ""
     dry_run: Annotated[bool, Option("only tell")] = False
 
     async def execute(self, console: Console) -> Exit:
         """Find what has ended, and seal it."""
         from runtime.wiring.retention import retain
 
+        if not self.before:
+            raise Usage("which runs are old?", hint="write --before 30d, or --before 2026-01-31")
         before = datetime.fromisoformat(moment_of(self.before, datetime.now(UTC), "--before"))
         way = Way(self)
         way.filed("runs are sealed in files only")
