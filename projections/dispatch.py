@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import msgspec
+from msgspec import Struct
 
 from domain.run.events import (
     RunCancelled,
@@ -54,15 +55,23 @@ def _scheduled(fact: Fact[StepScheduled]) -> Sequence[Change]:
     )
 
 
-def _claimed(fact: Fact[StepStarted]) -> Sequence[Change]:
+class _Step(Struct, frozen=True, gc=False):
+    step: str
+
+
+class _Run(Struct, frozen=True, gc=False):
+    """Nothing but that it has ended."""
+
+
+def _claimed(fact: Fact[_Step]) -> Sequence[Change]:
     return (Put("dispatch_steps", (fact.id, fact.data.step), {"in_work": 1}),)
 
 
-def _closed(fact: "Fact[_Closing]") -> Sequence[Change]:
+def _closed(fact: Fact[_Step]) -> Sequence[Change]:
     return (Delete("dispatch_steps", (fact.id, fact.data.step)),)
 
 
-def _ended(fact: "Fact[_Ending]") -> Sequence[Change]:
+def _ended(fact: Fact[_Run]) -> Sequence[Change]:
     return (DeleteWhere("dispatch_steps", {"run": fact.id}),)
 
 
@@ -73,9 +82,9 @@ _ENDING: tuple[type[_Ending], ...] = get_args(_Ending)
 
 _HANDLERS: tuple[AnyHandler, ...] = (
     Handler(StepScheduled, _scheduled),
-    Handler(StepStarted, _claimed),
-    *(Handler(kind, _closed) for kind in _CLOSING),
-    *(Handler(kind, _ended) for kind in _ENDING),
+    Handler(StepStarted, _claimed, _Step),
+    *(Handler(kind, _closed, _Step) for kind in _CLOSING),
+    *(Handler(kind, _ended, _Run) for kind in _ENDING),
 )
 
 

@@ -111,7 +111,12 @@ COLUMNS = Table(
 """Sets of column edges by content: most runs of a revision share theirs. `run` was the latest."""
 
 
-def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
+class _Started(Struct, frozen=True, gc=False):
+    pipeline: str
+    revision: int
+
+
+def _started(fact: Fact[_Started]) -> Sequence[Change]:
     values: dict[str, Value] = {
         "pipeline": fact.data.pipeline,
         "revision": fact.data.revision,
@@ -275,7 +280,7 @@ def _traced(fact: Fact[_Traced]) -> Sequence[Change]:
 _SUCCESSES: tuple[type[StepSucceeded], ...] = get_args(StepSucceeded)
 
 _HANDLERS: tuple[AnyHandler, ...] = (
-    Handler(RunStarted, _started),
+    Handler(RunStarted, _started, _Started),
     Handler(RunPlanned, _planned, _Planned),
     *(Handler(kind, _done, _Done) for kind in _SUCCESSES),
     Handler(StepReused, _done, _Done),

@@ -49,7 +49,11 @@ CHECKS = Table(
 """The results of each step's latest attempt, in the order of its rules."""
 
 
-def _started(fact: Fact[RunStarted]) -> Sequence[Change]:
+class _Started(Struct, frozen=True, gc=False):
+    pipeline: str
+
+
+def _started(fact: Fact[_Started]) -> Sequence[Change]:
     return (
         Put(
             "quality_runs", (fact.id,), {"pipeline": fact.data.pipeline, "position": fact.position}
@@ -109,7 +113,7 @@ def _check(fact: Fact[_Ended], place: int, name: str, check: CheckResult) -> Put
 _SUCCESSES: tuple[type[StepSucceeded], ...] = get_args(StepSucceeded)
 
 _HANDLERS: tuple[AnyHandler, ...] = (
-    Handler(RunStarted, _started),
+    Handler(RunStarted, _started, _Started),
     *(Handler(kind, _ended, _Ended) for kind in _SUCCESSES),
     Handler(StepReused, _ended, _Ended),
     Handler(StepFailed, _ended, _Ended),
