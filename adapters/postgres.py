@@ -14,6 +14,7 @@ import anyio
 import asyncpg
 from asyncpg import exceptions
 from asyncpg.pool import PoolConnectionProxy
+from msgspec import Struct
 
 from domain.errors import Defect, HeadwaterError, Malformed, StorageFull, Unavailable
 
@@ -27,20 +28,27 @@ version_min = 14
 connect_seconds_max = 10.0
 """For a connection to be made, or to become free."""
 
-statement_seconds_max = 60.0
-"""For the answer to one statement."""
-
-lock_seconds_max = 10
-"""How long a statement waits for another session."""
-
-idle_seconds_max = 30
-"""For a session to go on with a transaction, before the server ends it for the sake of others."""
-
 close_seconds_max = 5.0
 """For what runs to end, when closing."""
 
 _queries_max = 10**9  # asyncpg would make a new connection after 50,000, and the next one waits
 _port = 5432
+
+
+class Waits(Struct, frozen=True, kw_only=True):
+    """How long a session waits, in seconds."""
+
+    statement: int
+    """For the answer to one statement."""
+    lock: int
+    """For another session."""
+    idle: int
+    """For us to go on with a transaction, before the server ends it for the sake of others."""
+
+
+USUAL = Waits(statement=60, lock=10, idle=30)
+PATIENT = Waits(statement=3_600, lock=3_600, idle=3_600)
+"""For work that takes as long as there is data."""
 
 
 class Database:
@@ -64,11 +72,10 @@ class Database:
         what: str,
         size: int,
         *,
-        patient: bool = False,
+        waits: Waits = USUAL,
         settings: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator["Sessions"]:
-        """Up to `size` sessions for the work on `what`; for `patient` work statements may take
-        as long as they need."""
+        """Up to `size` sessions for the work on `what`."""
         with translated(what, self):
             pool = asyncpg.create_pool(
                 self._url,
@@ -77,14 +84,14 @@ class Database:
                 max_size=size,
                 max_queries=_queries_max,
                 timeout=connect_seconds_max,
-                command_timeout=None if patient else statement_seconds_max,
+                command_timeout=waits.statement,
                 init=None if "synchronous_commit" in settings else _synced,
                 reset=_nothing,
                 server_settings={
                     "application_name": "headwater",
                     "jit": "off",
-                    "lock_timeout": f"{0 if patient else lock_seconds_max}s",
-                    "idle_in_transaction_session_timeout": f"{0 if patient else idle_seconds_max}s",
+                    "lock_timeout": f"{waits.lock}s",
+                    "idle_in_transaction_session_timeout": f"{waits.idle}s",
                     **settings,
                 },
             )

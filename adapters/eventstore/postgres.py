@@ -29,7 +29,7 @@ from adapters.eventstore.mapper import (
     stretch_of_columns,
 )
 from adapters.eventstore.migrations import migrate
-from adapters.postgres import Database, Session, Sessions, check_server
+from adapters.postgres import PATIENT, Database, Session, Sessions, check_server
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
 from domain.chain import Link, links_after, start_of
@@ -98,7 +98,7 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         `Malformed`.
         """
         async with (
-            database.sessions(WHAT, 1, patient=True) as opening,
+            database.sessions(WHAT, 1, waits=PATIENT) as opening,
             opening.session() as session,
         ):
             await check_server(session, database)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 
-from adapters.postgres import Database, Session, Sessions
+from adapters.postgres import PATIENT, Database, Session, Sessions
 from adapters.readmodels import named
 from adapters.readmodels.dialect import POSTGRES
 from adapters.readmodels.known import PREPARE, Known, View, columns_named, place_of
@@ -61,7 +61,8 @@ class PostgresReadModels(ReadModels):
             "plan_cache_mode": "force_custom_plan",
         }
         async with (
-            database.sessions(WHAT, writers_max, settings=in_schema) as writer,
+            # A view that is written waits while its tables are exchanged.
+            database.sessions(WHAT, writers_max, waits=PATIENT, settings=in_schema) as writer,
             database.sessions(WHAT, readers_max, settings=reading) as reader,
         ):
             async with writer.session() as session:

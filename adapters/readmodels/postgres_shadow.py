@@ -10,7 +10,7 @@ import asyncpg
 from anyio import CancelScope
 from asyncpg.transaction import Transaction
 
-from adapters.postgres import Database, Session
+from adapters.postgres import PATIENT, Database, Session
 from adapters.readmodels import difference
 from adapters.readmodels.dialect import POSTGRES
 from adapters.readmodels.known import View, place_of
@@ -44,7 +44,7 @@ async def open_shadow(database: Database, view: View) -> AsyncIterator[Shadow]:
     """Empty tables of a view's shape, gone at the end of the block. Raises `Unavailable`."""
     settings = {**in_schema, "temp_buffers": "32MB"}
     async with (
-        database.sessions(WHAT, 1, patient=True, settings=settings) as sessions,
+        database.sessions(WHAT, 1, waits=PATIENT, settings=settings) as sessions,
         sessions.session() as session,
     ):
         for table in view.tables:
