@@ -75,7 +75,7 @@ class PostgresServer:
             )
 
     def start(self, *settings: str) -> None:
-        """Start it and wait until it serves."""
+        """Start it and wait until it serves. It ends with the thread that calls this."""
         place = ("-D", str(self.folder), "-p", str(self.port))
         options = [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:

@@ -101,7 +101,7 @@ async def test_a_server_that_comes_back_has_all_that_was_acknowledged(
                 await to_thread.run_sync(server.stop, how)
                 with pytest.raises(Unavailable):
                     await store.head()
-                await to_thread.run_sync(server.start)
+                server.start()
         for stream in streams:
             assert [event.version for event in await store.load(stream)] == list(range(1, 61))
         # What was stored and not acknowledged was at most one append of each for each stop.
@@ -142,7 +142,7 @@ async def test_views_go_on_after_a_crash_of_the_server(
         for view in VIEWS:
             with pytest.raises(Unavailable):
                 await Stage(view, log, models).worker.start()
-        await to_thread.run_sync(server.start)
+        server.start()
         for view in VIEWS:
             stage = Stage(view, log, models)
             await stage.worker.start()
