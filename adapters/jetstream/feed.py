@@ -61,7 +61,10 @@ class JetStreamFeed(EventFeed):
             if left <= 0:
                 return ()
             self._arrived.clear()
-            joined = await self._consumer.join()
+            joined = False
+            # A cluster that is electing a leader does not answer; the store can be asked meanwhile.
+            with anyio.move_on_after(left):
+                joined = await self._consumer.join()
             pause = min(left, silence_seconds_max if joined else retry_seconds)
             with anyio.move_on_after(pause):
                 await self._arrived.wait()

@@ -161,6 +161,21 @@ async def test_relay_and_feed_go_on(
     assert (sequence, carried.position) == (await store.head(), await store.head())
 
 
+async def test_a_reader_of_a_bus_that_does_not_answer_is_not_held_up(tmp_path: Path) -> None:
+    async with (
+        NatsServer.start(tmp_path) as server,
+        connect(server.url, server.token) as connection,
+        JetStreamFeed.open(connection, TOPOLOGY) as feed,
+    ):
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            with anyio.fail_after(4):  # an answer would be waited for longer
+                for _ in range(10):
+                    assert await feed.next(10, 0.2) == ()
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+
 async def test_a_slow_reader_loses_the_oldest_and_nothing_breaks(
     connection: Connection, other: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
