@@ -1,6 +1,6 @@
 """A step process: its composition root, and the loop in which it serves its pool.
 
-    python -m runtime.child DATA THREADS TIMEZONE [ROOT …]
+    python -m runtime.child DATA THREADS TIMEZONE DATASETS [ROOT …]
 
 Requests come through standard input and answers go through standard output, until both are taken
 over for this and the process's own input and output point elsewhere: output to the log of the
@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from adapters import telemetry
-from adapters.datasets.artifacts import FileArtifacts
+from adapters.datasets.cached import open_artifacts, send_log
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
@@ -72,17 +72,25 @@ class Known(Struct, frozen=True):
     files: dict[str, str]
 
 
+class Place(Struct, frozen=True, kw_only=True):
+    """Where and how steps are carried out."""
+
+    data: Path
+    datasets: str
+    """The bucket, or empty."""
+    timezone: str
+    roots: tuple[str, ...]
+
+
 class Server:
     """Answers requests with the adapters of one data directory."""
 
-    def __init__(self, data: Path, threads: int, timezone: str, roots: tuple[str, ...]) -> None:
-        self._data = data
-        self._timezone = timezone
-        self._roots = roots
-        scratch = scratch_of(data, os.getpid())
+    def __init__(self, place: Place, threads: int) -> None:
+        self._place = place
+        scratch = scratch_of(place.data, os.getpid())
         scratch.mkdir(parents=True, exist_ok=True)
-        self._artifacts = FileArtifacts(data / "datasets", data / "keys", scratch)
-        self._memory = SourceMemory(data / "sources")
+        self._artifacts = open_artifacts(place.data, scratch, place.datasets)
+        self._memory = SourceMemory(place.data / "sources")
         self._engines = DuckEngines(str(scratch), threads)
         self._known: OrderedDict[str, Known] = OrderedDict()
 
@@ -122,6 +130,7 @@ class Server:
             written = _print_nowhere(log)
         if isinstance(result, Reused) or not written:
             return result
+        send_log(self._place.datasets, log, log_name(work))
         return replace(result, log=log_name(work))
 
     def _definition(self, request: StepRequest) -> Known:
@@ -136,18 +145,18 @@ class Server:
 
     def _bench(self, work: StepWork, known: Known) -> Workbench:
         # Its root was one of the roots when the definition was taken: it stays one for it.
-        roots = (*self._roots, work.root)
+        roots = (*self._place.roots, work.root)
         return Workbench(
             engines=self._engines,
             artifacts=self._artifacts,
             sources=FileSources(self._engines, work.root, roots, self._memory),
             sinks=FileSinks(work.root, roots),
-            functions=BundleFunctions(self._data / "bundles" / work.bundle, known.files),
+            functions=BundleFunctions(self._place.data / "bundles" / work.bundle, known.files),
             tracer=ColumnTracer(),
             contracts=read_contract,
             accountant=QueryAccountant(),
             stopwatch=time.perf_counter,
-            timezone=self._timezone,
+            timezone=self._place.timezone,
         )
 
     def _bind(self, request: BindRequest) -> BindReply:
@@ -157,7 +166,7 @@ class Server:
 
         spec = msgspec.json.decode(request.spec)
         bound = bind(
-            spec, request.files, request.root, self._roots or (request.root,), read_contract
+            spec, request.files, request.root, self._place.roots or (request.root,), read_contract
         )
         return BindReply(pipeline=str(spec["pipeline"]), bound=bound)
 
@@ -250,13 +259,14 @@ def _resident_bytes() -> int:
 
 def main() -> None:
     """Serve until the pool is gone."""
-    data, threads, timezone, *roots = sys.argv[1:]
+    data, threads, timezone, datasets, *roots = sys.argv[1:]
     line = Line()
     sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    server = Server(Path(data), int(threads) or os.cpu_count() or 1, timezone, tuple(roots))
+    place = Place(data=Path(data), datasets=datasets, timezone=timezone, roots=tuple(roots))
+    server = Server(place, int(threads) or os.cpu_count() or 1)
     with tracing("step"):
         server.prepare()
         while (request := line.next()) is not None:

@@ -26,7 +26,7 @@ from runtime.project import (
     find_project,
     read_project,
 )
-from runtime.store import SQLITE, Store, redacted, without_password
+from runtime.store import SQLITE, DatasetStore, Store, redacted, without_password
 
 DATA_FOLDER = ".headwater"
 ENVIRONMENT_PREFIX = "HEADWATER_"
@@ -61,6 +61,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     store_password: Annotated[
         str, Meta(description="password for it; empty: PGPASSWORD, or a .pgpass file")
     ] = ""
+    datasets: Annotated[
+        DatasetStore,
+        Meta(description="bucket for datasets, s3://BUCKET/PREFIX; empty: the data directory"),
+    ] = DatasetStore("")
     nats: Annotated[
         str, Meta(description="URLs of NATS servers, with commas between; empty: one of our own")
     ] = ""

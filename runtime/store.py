@@ -1,4 +1,5 @@
-"""Where events and views lie, as a setting: in files, in memory, or in a PostgreSQL database."""
+"""Where things lie, as settings: events and views in files, in memory, or in a PostgreSQL database,
+datasets in files or in a bucket."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ SQLITE, MEMORY = "sqlite", "memory"
 _SCHEMES = ("postgresql", "postgres")
 _PASSWORD = "password"  # noqa: S105  # the parameter's name
 _FORM = "sqlite, memory or postgresql://USER@HOST:PORT/DATABASE"
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _PARAMETERS = (
     "host",
     "passfile",
@@ -37,6 +39,23 @@ class Store(str):
     def is_database(self) -> bool:
         """Whether events lie in a database server and not in the data directory."""
         return self not in (SQLITE, MEMORY)
+
+
+class DatasetStore(str):
+    """Empty, or the URL of a bucket or of a prefix in one, in which no credentials stand."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> "DatasetStore":
+        """Raises `ValueError`, which does not repeat credentials."""
+        text = text.rstrip("/")
+        if text and not _BUCKET.fullmatch(text):
+            raise ValueError(
+                "write s3://BUCKET/PREFIX; credentials and region stand in the environment, as "
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and another server than "
+                "Amazon's as AWS_ENDPOINT_URL"
+            )
+        return super().__new__(cls, text)
 
 
 def without_password(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from adapters.postgres import Database
 from tests.postgres import PostgresServer, postgres_server
+from tests.s3 import S3Server
 
 settings.register_profile("headwater", deadline=None)
 settings.load_profile("headwater")  # how long an example takes says more of the machine than of us
@@ -58,6 +59,23 @@ def postgres(free_port: Callable[[], int]) -> Iterator[PostgresServer]:
     """A PostgreSQL server, started for the first test that asks for it."""
     with postgres_server(free_port()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _s3(free_port: Callable[[], int]) -> Iterator[S3Server]:
+    server = S3Server(free_port())
+    server.begin()
+    server.wait()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An object store, started for the first test that asks for it; the environment says where."""
+    for name, value in _s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return _s3
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class FileArtifacts(Artifacts):
         self._lent: set[Path] = set()
 
     def path_of(self, version: DatasetVersion) -> str:
-        path = self._place(version.fingerprint)
+        path = self.place(version.fingerprint)
         _touch(path)
         if not _is_whole(path, version):
             raise broken(
@@ -73,14 +73,19 @@ class FileArtifacts(Artifacts):
         with io_translated(scratch):
             fingerprint, size = hash_of(scratch)
             rows = rows_in(scratch)
-            place = self._place(fingerprint)
+        self.hold(scratch, fingerprint, size)
+        return Written(fingerprint=fingerprint, rows=rows, bytes=size)
+
+    def hold(self, scratch: str, fingerprint: str, size: int) -> None:
+        """Move a file whose hash is known; synced on return."""
+        place = self.place(fingerprint)
+        with io_translated(scratch):
             _touch(place)
             if size <= _compared_bytes_max and _holds(place, fingerprint):
                 os.unlink(scratch)
             else:
                 self._move(scratch, place)
             sync(place.parent)
-        return Written(fingerprint=fingerprint, rows=rows, bytes=size)
 
     def discard(self, scratch: str) -> None:
         with suppress(FileNotFoundError):
@@ -93,8 +98,8 @@ class FileArtifacts(Artifacts):
             return None
         _touch(self._keys / f"{key}.json")
         for version in kept.outcome.made:
-            _touch(self._place(version.fingerprint))
-            if not _is_whole(self._place(version.fingerprint), version):
+            _touch(self.place(version.fingerprint))
+            if not _is_whole(self.place(version.fingerprint), version):
                 return None
         return kept
 
@@ -131,7 +136,8 @@ class FileArtifacts(Artifacts):
             os.replace(temporary, path)
         return None
 
-    def _place(self, fingerprint: str) -> Path:
+    def place(self, fingerprint: str) -> Path:
+        """Where a dataset lies, if it is there."""
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
 
 

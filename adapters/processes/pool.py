@@ -47,6 +47,8 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path
     """The data directory; children find datasets, keys, bundles and logs in it."""
+    datasets: str = ""
+    """The bucket, `s3://…`, that the data directory is a cache of; empty: it keeps them itself."""
     roots: tuple[str, ...] = ()
     """Folders besides a pipeline's own that its paths may lead to."""
     timezone: str = "UTC"
@@ -210,6 +212,7 @@ class ChildPool(StepRunner, Binder):
             str(options.data),
             str(options.threads),
             options.timezone,
+            options.datasets,
             *options.roots,
         ]
         try:

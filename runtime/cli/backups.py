@@ -39,7 +39,10 @@ class Backup(Command):
 
         way = Way(self)
         way.filed("back the database up with its own tools, such as pg_dump")
-        told = await make_backup(way.known(), _folder(self.to), datasets=self.datasets)
+        bucket = way.settings.datasets if self.datasets else ""
+        told = await make_backup(
+            way.known(), _folder(self.to), datasets=self.datasets, bucket=bucket
+        )
         if self.json:
             print_document(console, told)
         elif told["ok"]:

@@ -45,7 +45,7 @@ class Doctor(InEnvironment):
     """Look for what is wrong with this installation.
 
     Shows each setting with the place it comes from, and checks Python, the parts, nats-server, the
-    data directory and its files.
+    data directory and its files, and the bucket where datasets lie in one.
     """
 
     examples: ClassVar = (
@@ -76,6 +76,8 @@ def _examine(way: Way) -> Iterator[Finding]:
     yield _look("data", lambda: _folder(way))
     yield _look("space", lambda: _space(way))
     yield _look("store", lambda: _store(way))
+    if way.settings.datasets:
+        yield _look("datasets", lambda: _bucket(way))
     yield from _connections(way.project)
     for variable in way.sourced.unknown:
         yield Finding(
@@ -165,6 +167,12 @@ def _store(way: Way) -> tuple[State, str, str]:
     if answer != "ok":
         return "wrong", f"{path} is damaged: {answer}", "bring it back from a backup"
     return "well", f"{path}, {size(path.stat().st_size)}", ""
+
+
+def _bucket(way: Way) -> tuple[State, str, str]:
+    from runtime.wiring.datasets import look_at_bucket
+
+    return "well", f"{look_at_bucket(way.settings)}, written and read", ""
 
 
 def _connections(project: Project) -> Iterator[Finding]:

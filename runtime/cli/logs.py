@@ -51,7 +51,7 @@ class Logs(Command):
     attempt: Annotated[int | None, Option("only this attempt", "N")] = None
 
     async def execute(self, console: Console) -> Exit:
-        """Read the files in the data directory."""
+        """Read the files in the data directory, with those that a bucket has besides."""
         way = Way(self)
         async with way.reading() as session:
             run = await resolve_run(session, self.run)
@@ -61,6 +61,10 @@ class Logs(Command):
             raise NotFound(
                 f"run {run} has no step {self.step!r}", hint="its steps: " + ", ".join(steps[:20])
             )
+        if way.settings.datasets:
+            from runtime.wiring.datasets import bring_logs  # most have none
+
+            await to_thread.run_sync(bring_logs, way.settings, way.datadir, run)
         folder = way.datadir.logs / run
         order = {step: place for place, step in enumerate(steps)}
         logs = [

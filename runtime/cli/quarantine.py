@@ -1,6 +1,6 @@
 """quarantine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -109,10 +109,8 @@ class Quarantine(Listing):
             found = await session.query("lineage.quarantines", asked)
             if self.pipeline and not found["items"]:
                 await session.query("monitoring.pipeline", {"pipeline": self.pipeline})
-        found["items"] = [
-            {**one, "kept": way.datadir.dataset(str(one["fingerprint"])).is_file()}
-            for one in found["items"]
-        ]
+        there = await _kept_among(way, found["items"])
+        found["items"] = [{**one, "kept": one["fingerprint"] in there} for one in found["items"]]
         nothing = "Nothing is set apart." if not self.all else "Nothing was ever set apart."
         print_list(console, self.form, found, COLUMNS, nothing=nothing)
         return Exit.DONE
@@ -123,7 +121,7 @@ class Quarantine(Listing):
         way, is_table = Way(self), self.form == "table"
         async with way.reading() as session:
             one = await find(session, self.run, self.step)
-        _hold_kept(way, one)
+        await _hold_kept(way, one)
         limit = self.limit or (_AT_ONCE if is_table else 1_000_000)
         sql = _TABLE if is_table else ""
         path = await kept(way, one)
@@ -145,9 +143,9 @@ class Quarantine(Listing):
         way_in = way.detached() if self.detach else way.serving(console)
         async with way_in as serving:
             one = await find(serving.session, self.run, self.step)
-            _hold_kept(way, one)
+            await _hold_kept(way, one)
             if rows:
-                await to_thread.run_sync(_hold_rows, rows, way, one)
+                await to_thread.run_sync(_hold_rows, rows, await kept(way, one))
             payload: dict[str, Any] = {"run": one["run"], "step": one["step"]}
             payload |= {"rows": rows} if rows else {}
             payload |= {"revision": self.revision} if self.revision is not None else {}
@@ -181,9 +179,20 @@ async def find(session: Session, run: str, step: str) -> Document:
     return {**items[0], "position": found["position"]}
 
 
-def _hold_kept(way: Way, one: Document) -> None:
+async def _kept_among(way: Way, items: Sequence[Document]) -> frozenset[str]:
+    """Fingerprints of those whose rows are here, or in the bucket."""
+    names = frozenset(str(one["fingerprint"]) for one in items)
+    here = frozenset(name for name in names if way.datadir.dataset(name).is_file())
+    if not way.settings.datasets or here == names:
+        return here
+    from runtime.wiring.datasets import kept_among  # most have none
+
+    return here | await to_thread.run_sync(kept_among, way.settings, names - here)
+
+
+async def _hold_kept(way: Way, one: Document) -> None:
     """Raise `NotFound` where its rows are not there any more."""
-    if not way.datadir.dataset(str(one["fingerprint"])).is_file():
+    if one["fingerprint"] not in await _kept_among(way, [one]):
         raise NotFound(
             f"the rows that step {one['step']} of run {one['run']} has set apart are gone from "
             f"{way.datadir.path}",
@@ -191,11 +200,11 @@ def _hold_kept(way: Way, one: Document) -> None:
         )
 
 
-def _hold_rows(rows: str, way: Way, one: Document) -> None:
+def _hold_rows(rows: str, quarantine: Path) -> None:
     """Raise `Malformed` where the mended rows are none of those that were set apart."""
     from runtime.wiring.mended import hold_mended  # the engine is slow to import
 
-    hold_mended(rows, way.datadir.dataset(str(one["fingerprint"])))
+    hold_mended(rows, quarantine)
 
 
 async def _warn_of_newer(console: Console, session: Session, one: Document) -> None:

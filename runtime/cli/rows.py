@@ -19,18 +19,22 @@ _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
 
 
 async def kept(way: Way, version: Mapping[str, Any]) -> Path:
-    """The file of a dataset version. Raises `NotFound` where it is not on this machine, `Malformed`
-    where it is damaged."""
+    """The file of a dataset version. Raises `NotFound` where it is neither on this machine nor
+    in the bucket, `Malformed` where it is damaged."""
     from runtime.wiring.files import hold_content  # not for --help
 
-    path = way.datadir.dataset(str(version["fingerprint"]))
+    names = ("dataset", "fingerprint", "rows", "bytes")
+    recorded = DatasetVersion(**{name: version[name] for name in names})
+    if way.settings.datasets:
+        from runtime.wiring.datasets import bring
+
+        await to_thread.run_sync(bring, way.settings, way.datadir, recorded)
+    path = way.datadir.dataset(recorded.fingerprint)
     if not path.is_file():
         raise NotFound(
             f"the rows of {version['dataset']} are not kept on this machine",
             hint=f"version {str(version['fingerprint'])[:12]}; run its pipeline again",
         )
-    names = ("dataset", "fingerprint", "rows", "bytes")
-    recorded = DatasetVersion(**{name: version[name] for name in names})
     await to_thread.run_sync(hold_content, path, recorded)
     return path
 

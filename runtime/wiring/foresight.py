@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.datasets.artifacts import FileArtifacts
+from adapters.datasets.cached import open_artifacts
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
@@ -109,7 +109,7 @@ def _bench(
     root = bound.definition.root
     return Workbench(
         engines=engines,
-        artifacts=FileArtifacts(data.datasets, data.keys, data.datasets / "tmp" / "plan"),
+        artifacts=open_artifacts(data.path, data.datasets / "tmp" / "plan", settings.datasets),
         sources=FileSources(engines, root, roots, SourceMemory(data.sources)),
         sinks=FileSinks(root, roots),
         functions=BundleFunctions(data.bundles / bound.definition.bundle, bound.definition.files),

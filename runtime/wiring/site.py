@@ -163,6 +163,7 @@ def _pool_options(settings: Settings, held: Held, roles: Sequence[Role]) -> Pool
     project = (str(path.parent),) if path.name == DATA_FOLDER else ()
     return PoolOptions(
         data=path,
+        datasets=settings.datasets,
         roots=tuple(dict.fromkeys((*settings.roots, *project, str(Path.cwd())))),
         timezone=settings.timezone,
         size=settings.workers,
