@@ -33,8 +33,9 @@ class Sweep(Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-async def collect(ask: Ask, directory: DataDir, sweep: Sweep) -> Document:
-    """Drop what is beyond `bytes_max`; with `dry_run`, tell what would go.
+async def collect(ask: Ask | None, directory: DataDir, sweep: Sweep) -> Document:
+    """Drop what is beyond `bytes_max`; with `dry_run`, tell what would go. Nobody is asked what is
+    needed where all of it can be fetched again from a bucket.
 
     `{"dry_run", "bytes_max", "bytes_before", "bytes_after", "items"}`, each item with what is lost
     with it: the steps of runs whose results cannot be reused or taken over any more.
@@ -42,7 +43,7 @@ async def collect(ask: Ask, directory: DataDir, sweep: Sweep) -> Document:
     shelf = Shelf(directory.datasets, directory.keys)
     bounds = Bounds(
         bytes_max=sweep.bytes_max,
-        needed=await _needed(ask),
+        needed=await _needed(ask) if ask else frozenset(),
         used_before=time.time() - sweep.rest_seconds if sweep.rest_seconds else float("inf"),
     )
     before, items = await to_thread.run_sync(_sweep, shelf, bounds, sweep.dry_run)

@@ -131,15 +131,15 @@ async def heeding(site: Site, worker: StepPart) -> AsyncIterator[None]:
             await connection.unsubscribe(subscription)
 
 
-def collection(site: Site, views: ReadSide) -> CollectionPart:
-    """Drops what is kept beyond its bound."""
+def collection(site: Site, views: ReadSide | None) -> CollectionPart:
+    """Drops what is kept beyond its bound; without views, of a bucket's cache."""
     directory = site.held.directory
     bytes_max = site.settings.datasets_bytes_max.bytes
     sweep = Sweep(bytes_max=bytes_max, rest_seconds=used_seconds_min)
 
     async def collected() -> None:
         if await is_beyond(directory, bytes_max):
-            await collect(views.queries.answer, directory, sweep)
+            await collect(views.queries.answer if views else None, directory, sweep)
 
     return CollectionPart(collected, site.clock)
 

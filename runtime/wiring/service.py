@@ -164,6 +164,8 @@ class _Composition:
         parts += [self._policy, self._worker, *self._doors()]
         if views is not None and site.has("projections"):
             parts.append(collection(site, views))
+        elif self._worker is not None and site.settings.datasets:
+            parts.append(collection(site, None))  # its data directory may be its own
         return [part for part in parts if part is not None]
 
     def _doors(self) -> Sequence[Part]:

@@ -1,5 +1,6 @@
 """Datasets in a bucket: workers with data directories of their own, and nothing is missed."""
 
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -150,3 +151,32 @@ def _healthy(project: Project) -> list[str]:
     found = project.json("services")["items"]
     roles = sorted(str(one["role"]) for one in found if one["healthy"])
     return [role for role in roles if role in ROLES and role != "projections"]
+
+
+def test_alone_with_a_bucket_results_are_found_backed_up_and_tried(
+    tmp_path: Path, s3: S3Server
+) -> None:
+    place = s3.place()
+    project = Project(tmp_path, **s3.environment, HEADWATER_DATASETS=place)
+    assert project.json("run", "small.yaml")["status"] == "completed"
+    assert not list((tmp_path / ".headwater/keys").glob("*"))
+    shutil.rmtree(tmp_path / ".headwater/datasets")
+    planned = project.json("plan", "small.yaml")["steps"]
+    assert {step["verdict"] for step in planned[:4]} == {"reuse"}
+    project.run("backup", "saved", "--datasets")
+    saved = sorted(path.relative_to(tmp_path / "saved") for path in tmp_path.glob("saved/*/*"))
+    told = project.json("restore", "saved", "--data", str(tmp_path / "other"))
+    assert len(saved) > 4, told
+    alone = Project(tmp_path)
+    rows = alone.json("data", "small.totals", "--data", str(tmp_path / "other"))["items"]
+    assert [row["name"] for row in rows] == ["Ada", "Bob"]
+
+    wrong = Project(tmp_path, **s3.environment, HEADWATER_DATASETS="s3://no-such-bucket")
+    doctor = wrong.json("doctor", code=1)
+    found = {one["name"]: one for one in doctor["findings"]}["datasets"]
+    assert found["state"] == "wrong"
+    assert "there is no bucket no-such-bucket" in found["found"]
+    (tmp_path / "orders.csv").write_text("id,customer,amount\n1,b,10\n")
+    failed = wrong.json("run", "small.yaml", code=1)
+    errors = {step["error"]["code"] for step in failed["steps"] if step["error"]}
+    assert errors == {"io_error"}

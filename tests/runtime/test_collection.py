@@ -85,6 +85,13 @@ async def test_what_an_open_run_has_made_stays_with_all_that_belongs_to_it(place
     assert await place.gone(run(OLD)) == ["other"]
 
 
+async def test_of_a_cache_nothing_is_needed(place: Place) -> None:
+    told = await collect(None, place.folder, Sweep(bytes_max=0))
+    assert len(told["items"]) == len(place.versions)
+    assert told["bytes_after"] == 0
+    assert not list(place.folder.datasets.rglob("*.parquet"))
+
+
 async def test_what_an_open_run_puts_back_stays(place: Place) -> None:
     assert await place.gone(run(NEW)) == await place.gone()
     assert await place.gone(run(NEW, of=OLD)) == ["other"]

@@ -163,3 +163,31 @@ def test_a_secret_comes_from_the_environment(tmp_path: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     assert all(describe(name) for name in names())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s3://bucket", "s3://my.bucket-1/a/b_c/d.e", "s3://bucket/a/"]
+)
+def test_datasets_may_lie_in_a_bucket(tmp_path: Path, text: str) -> None:
+    assert load({"datasets": text}, {}, tmp_path).settings.datasets == text.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bucket",
+        "gs://bucket",
+        "s3://",
+        "s3://B",
+        "s3://bucket//a",
+        "s3://bucket/../a",
+        "s3://bucket/a?region=x",
+        "s3://key:hush@bucket/a",
+    ],
+)
+def test_what_is_no_bucket_is_refused_and_no_secret_repeated(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        load({"datasets": text}, {}, tmp_path)
+    assert "--set datasets: datasets" in refused.value.message
+    assert "s3://BUCKET/PREFIX" in refused.value.message
+    assert "hush" not in str(refused.value)
