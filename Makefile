@@ -33,6 +33,10 @@ lock: .venv/ready ## write requirements.lock anew
 differential: .venv/ready ## ask datacontract-cli about our test contracts anew (needs 400 MB)
 	$(BIN)/python -m tests.differential.record
 
+faults: .venv/ready ## size L of the fault campaign, and its page: 75 minutes, goes on where it was stopped
+	$(BIN)/python -m tests.faults.campaign
+	$(BIN)/python -m tests.faults.campaign --page docs/reliability.md
+
 tree: .venv/ready ## draw the tree in docs/architecture.md anew
 	$(BIN)/python -m tests.architecture.tree
 
@@ -41,4 +45,4 @@ clean: ## remove what was made
 	rm -rf examples/*/out examples/*/.headwater
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check bench lock differential tree clean
+.PHONY: help setup demo test check bench lock differential faults tree clean
