@@ -63,10 +63,16 @@ def check_runs_end(system: System, ledger: Ledger) -> None:
     runs = sum(told.accepted and told.name == "run.start" for told in ledger)
     limit = quiet_seconds_max + runs * seconds_per_run
     try:
-        system.project.until(lambda: system.answers("runs", "--status=running") == [], limit)
+        system.project.until(lambda: _open_runs(system) == [], limit)
     except AssertionError:
         stuck = system.answers("runs", "--status=running")
         raise AssertionError(f"I7: runs without an end: {stuck}") from None
+
+
+def _open_runs(system: System) -> list[object] | None:
+    """None while nobody answers, as right after the last strike."""
+    asked = system.project.run("runs", "--status=running", "--limit=1000", "--json")
+    return list(json.loads(asked.stdout)["items"]) if asked.returncode == 0 else None
 
 
 def check_order(facts: Sequence[Fact], streams: dict[UUID, list[Fact]]) -> None:
@@ -108,6 +114,7 @@ def check_sink(system: System, runs: dict[UUID, list[Fact]]) -> None:
     """I6: each run that has stored its rows did so once, and nothing else lies there."""
     for number in range(PIPELINES):
         wanted: Counter[tuple[int, int]] = Counter()
+        lost: set[int] = set()
         for facts in runs.values():
             started = facts[0].data
             if started["pipeline"] != f"p{number}":
@@ -115,14 +122,28 @@ def check_sink(system: System, runs: dict[UUID, list[Fact]]) -> None:
             if any(fact.tag == "run.data_stored.v1" for fact in facts):
                 factor = started["params"]["factor"]
                 wanted.update((n * factor, factor) for n in ROWS)
+            elif any(fact.tag == "run.failed.v1" for fact in facts):
+                lost.add(started["params"]["factor"])  # written or not: nobody could tell
         folder = system.project.folder / f"out/grown{number}"
         found: Counter[tuple[int, int]] = Counter()
         for part in sorted(folder.rglob("*.csv")) if folder.exists() else []:
             with part.open(newline="") as file:
-                found.update((int(row["n"]), int(row["factor"])) for row in csv.DictReader(file))
+                rows = [(int(row["n"]), int(row["factor"])) for row in csv.DictReader(file)]
+            found.update(row for row in rows if row[1] not in lost)
         assert found == wanted, (
             f"I6: p{number}: missing {wanted - found}, too much {found - wanted}"
         )
+
+
+def _lost_three_workers(facts: Sequence[Fact]) -> bool:
+    """Whether a run has failed for the one reason that strikes may give: three lost leases."""
+    (failed,) = [fact.data for fact in facts if fact.tag == "run.step_failed.v1"]
+    leases = [
+        fact.data["lease"]
+        for fact in facts
+        if fact.tag == "run.step_started.v1" and fact.data["step"] == failed["step"]
+    ]
+    return failed["error"]["code"] == "worker_lost" and leases == [1, 2, 3]
 
 
 def check_counters(system: System, runs: dict[UUID, list[Fact]]) -> None:
@@ -133,7 +154,8 @@ def check_counters(system: System, runs: dict[UUID, list[Fact]]) -> None:
     for facts in runs.values():
         ends = [fact.tag for fact in facts if fact.tag in _ENDS]
         assert len(ends) == 1, f"I8: a run has the ends {ends}"
-    assert wanted["failed"] + wanted["cancelled"] == 0, f"I6: work was given up: {wanted}"
+        if ends != ["run.completed.v1"]:
+            assert _lost_three_workers(facts), f"I6: work was given up: {[f.data for f in facts]}"
     known = {one["pipeline"] for one in system.answers("pipelines")}
     assert known == {f"p{number}" for number in range(PIPELINES)}
     assert {pipeline_stream(name).id for name in known}.isdisjoint(runs)

@@ -2,13 +2,13 @@
 
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import psutil
+import psycopg
 
 from domain.errors import Defect
 from runtime.roles import ROLES
@@ -38,7 +38,7 @@ def struck(system: Embedded | Cluster, strike: Strike, seed: int, strikes: int) 
         with load.running():
             _answered(load)
             for _ in range(strikes):
-                threading.Event().wait(chance.uniform(0.02, pause_seconds_max))
+                load.calm_for(chance.uniform(0.02, pause_seconds_max))
                 ledger.struck(strike(chance))
                 slowest = max(slowest, _answered(load))
         counts = invariants.check(system, ledger)
@@ -121,7 +121,10 @@ def all_roles(system: Cluster, chance: random.Random) -> str:
 
 def postmaster(postgres: PostgresServer, system: Cluster, chance: random.Random) -> str:
     """R6: the database, whole or one of its sessions."""
-    if chance.random() < 0.5 and (pids := system.backends()):
+    pids: list[int] = []
+    with suppress(psycopg.OperationalError):  # it is still recovering from the last strike
+        pids = system.backends()
+    if chance.random() < 0.5 and pids:
         strike(chance.choice(pids))
         system.revive()
         return f"a backend, one of {len(pids)}"

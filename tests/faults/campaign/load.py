@@ -84,6 +84,14 @@ class Load:
         if not self.acknowledged.wait(seconds):
             raise AssertionError(f"nothing was acknowledged for {seconds} s {self.broken}")
 
+    def calm_for(self, seconds: float) -> None:
+        """Let the clients go on for a while."""
+        self._calm.wait(seconds)
+
+    def begin_at(self, factor: int) -> None:
+        """Give runs of this load factors that no other load has given."""
+        self._factors = iter(range(factor, commands_max))
+
     @contextmanager
     def running(self, clients: int = 3) -> Iterator[None]:
         """Load until the end of the block; behind it every command has come to its answer."""

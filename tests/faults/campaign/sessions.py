@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 
-from tests.faults.campaign import kills
+from tests.faults.campaign import harm, kills, signals
 from tests.faults.campaign.room import Session
 
-SESSIONS: Mapping[str, Session] = kills.SESSIONS
+SESSIONS: Mapping[str, Session] = {
+    **kills.SESSIONS,
+    "R9 harmed event store": harm.store,
+    "R9 harmed bus": harm.bus,
+    "R12 sleeping role": signals.sleeper,
+    "R28 graceful stop": signals.graceful,
+}
 
 SMALL: Mapping[str, int] = {
     "R1 worker (child)": 4,
@@ -13,5 +19,7 @@ SMALL: Mapping[str, int] = {
     "R6 PostgreSQL": 2,
     "R7 everything": 2,
     "R7 everything (cluster)": 1,
+    "R9 harmed event store": 4,
+    "R28 graceful stop": 2,
 }
 """Size S: what is tried at every change, and with how many strikes."""
