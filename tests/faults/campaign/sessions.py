@@ -16,7 +16,6 @@ SESSIONS: Mapping[str, Session] = {
 SMALL: Mapping[str, int] = {
     "R1 worker (child)": 4,
     "R5 nats-server": 3,
-    "R6 PostgreSQL": 2,
     "R7 everything": 2,
     "R7 everything (cluster)": 1,
     "R9 harmed event store": 4,
