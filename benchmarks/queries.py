@@ -52,60 +52,93 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Of the largest answer."""
 
 
-def questions(known: Known) -> list[tuple[str, Callable[[], Arguments]]]:
-    """Every name, with each filter that it takes, about things chosen anew each time."""
-    chance = random.Random(1)
+Question = tuple[str, Callable[[], Arguments]]
+"""A name, and what gives its arguments anew each time."""
 
-    def run() -> str:
-        return chance.choice(known.runs)
 
-    def page(**filters: Any) -> Callable[[], Arguments]:
+class Draw:
+    """Things of a history, chosen anew each time."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.chance = random.Random(1)
+        self.pipeline = {"pipeline": known.pipeline}
+        self.dataset = known.datasets[-1]
+
+    def run(self) -> str:
+        """One of the runs."""
+        return self.chance.choice(self.known.runs)
+
+    def page(self, **filters: Any) -> Callable[[], Arguments]:
+        """A first page."""
         return lambda: {"limit": 50, **filters}
 
-    def middle(**filters: Any) -> Callable[[], Arguments]:
-        return lambda: {"cursor": str(chance.randrange(known.head)), **filters}
+    def middle(self, **filters: Any) -> Callable[[], Arguments]:
+        """A page from somewhere in the middle."""
+        return lambda: {"cursor": str(self.chance.randrange(self.known.head)), **filters}
 
-    pipeline = {"pipeline": known.pipeline}
-    dataset = known.datasets[-1]
+
+def questions(known: Known) -> list[Question]:
+    """Every name, with each filter that it takes."""
+    draw = Draw(known)
+    found = [one for of in (_monitoring, _lineage, _quality, _events) for one in of(draw)]
+    return [*found, (PROOF, dict)]
+
+
+def _monitoring(draw: Draw) -> list[Question]:
     return [
-        ("monitoring.pipelines", page()),
-        ("monitoring.pipelines", page(status="active")),
-        ("monitoring.pipeline", lambda: pipeline),
-        ("monitoring.runs", page()),
-        ("monitoring.runs", page(limit=1000)),
-        ("monitoring.runs", middle()),
-        ("monitoring.runs", middle(status="completed")),
-        ("monitoring.runs", page(status="failed")),
-        ("monitoring.runs", middle(**pipeline)),
-        ("monitoring.runs", page(**pipeline, status="failed")),
-        ("monitoring.run", lambda: {"run": run()}),
-        ("lineage.datasets", page()),
-        ("lineage.datasets", page(**pipeline)),
-        ("lineage.dataset", lambda: {"dataset": chance.choice(known.datasets)}),
-        ("lineage.dataset", middle(dataset=dataset)),
-        ("lineage.dataset", lambda: {"dataset": dataset, "run": run()}),
-        ("lineage.graph", lambda: {"dataset": dataset}),
-        ("lineage.graph", lambda: {"dataset": known.datasets[0], "direction": "down"}),
-        ("lineage.quarantines", page()),
-        ("lineage.quarantines", page(**pipeline)),
-        ("lineage.quarantines", page(pipeline="another")),
-        ("lineage.quarantines", lambda: {"run": run()}),
-        ("lineage.quarantines", page(status="settled")),
-        ("quality.checks", page()),
-        ("quality.checks", page(of=known.pipeline)),
-        ("quality.checks", page(of="checked")),
-        ("quality.checks", page(rule="unique")),
-        ("quality.checks", page(runs=100)),
-        ("events.list", page()),
-        ("events.list", middle()),
-        ("events.list", lambda: {"run": run()}),
-        ("events.list", page(**pipeline)),
-        ("events.list", middle(tag="run.completed")),
-        ("events.list", page(tag="run.cancelled")),
-        ("events.list", lambda: {"since": chance.choice(known.moments)}),
-        ("events.why", lambda: {"run": run()}),
-        ("events.why", lambda: {"run": run(), "step": "delays"}),
-        (PROOF, dict),
+        ("monitoring.pipelines", draw.page()),
+        ("monitoring.pipelines", draw.page(status="active")),
+        ("monitoring.pipeline", lambda: draw.pipeline),
+        ("monitoring.runs", draw.page()),
+        ("monitoring.runs", draw.page(limit=1000)),
+        ("monitoring.runs", draw.middle()),
+        ("monitoring.runs", draw.middle(status="completed")),
+        ("monitoring.runs", draw.page(status="failed")),
+        ("monitoring.runs", draw.middle(**draw.pipeline)),
+        ("monitoring.runs", draw.page(**draw.pipeline, status="failed")),
+        ("monitoring.run", lambda: {"run": draw.run()}),
+    ]
+
+
+def _lineage(draw: Draw) -> list[Question]:
+    return [
+        ("lineage.datasets", draw.page()),
+        ("lineage.datasets", draw.page(**draw.pipeline)),
+        ("lineage.dataset", lambda: {"dataset": draw.chance.choice(draw.known.datasets)}),
+        ("lineage.dataset", draw.middle(dataset=draw.dataset)),
+        ("lineage.dataset", lambda: {"dataset": draw.dataset, "run": draw.run()}),
+        ("lineage.graph", lambda: {"dataset": draw.dataset}),
+        ("lineage.graph", lambda: {"dataset": draw.known.datasets[0], "direction": "down"}),
+        ("lineage.quarantines", draw.page()),
+        ("lineage.quarantines", draw.page(**draw.pipeline)),
+        ("lineage.quarantines", draw.page(pipeline="another")),
+        ("lineage.quarantines", lambda: {"run": draw.run()}),
+        ("lineage.quarantines", draw.page(status="settled")),
+    ]
+
+
+def _quality(draw: Draw) -> list[Question]:
+    return [
+        ("quality.checks", draw.page()),
+        ("quality.checks", draw.page(of=draw.known.pipeline)),
+        ("quality.checks", draw.page(of="checked")),
+        ("quality.checks", draw.page(rule="unique")),
+        ("quality.checks", draw.page(runs=100)),
+    ]
+
+
+def _events(draw: Draw) -> list[Question]:
+    return [
+        ("events.list", draw.page()),
+        ("events.list", draw.middle()),
+        ("events.list", lambda: {"run": draw.run()}),
+        ("events.list", draw.page(**draw.pipeline)),
+        ("events.list", draw.middle(tag="run.completed")),
+        ("events.list", draw.page(tag="run.cancelled")),
+        ("events.list", lambda: {"since": draw.chance.choice(draw.known.moments)}),
+        ("events.why", lambda: {"run": draw.run()}),
+        ("events.why", lambda: {"run": draw.run(), "step": "delays"}),
     ]
 
 
