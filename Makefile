@@ -23,8 +23,18 @@ check: .venv/ready ## format, lint, types, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/ready ## figures beside plain baselines of the same run
-	$(BIN)/python -m benchmarks
+bench: .venv/ready ## the aims beside plain baselines, in about five minutes
+	$(BIN)/python -m benchmarks $(PARTS)
+
+bench-peers: .venv/ready ## what other orchestrators take for the same
+	$(BIN)/python -m benchmarks peers
+
+bench-all: .venv/ready ## all figures, and docs/performance.md anew (about an hour)
+	$(BIN)/python -m benchmarks --all --write
+
+MINUTES ?= 10
+soak: .venv/ready ## half of the capacity for MINUTES: what memory does
+	$(BIN)/python -m benchmarks soak --minutes $(MINUTES)
 
 lock: .venv/ready ## write requirements.lock anew
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
@@ -45,4 +55,4 @@ clean: ## remove what was made
 	rm -rf examples/*/out examples/*/.headwater
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup demo test check bench lock differential faults tree clean
+.PHONY: help setup demo test check bench bench-peers bench-all soak lock differential faults tree clean

@@ -5,10 +5,8 @@ what the bus could do at best, and what SQLite does with one commit for each eve
 """
 
 import json
-import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -49,7 +47,20 @@ def all_figures(folder: Path) -> list[Figure]:
         with _beside("benchmarks.lag", str(folder / ".headwater"), seconds) as watcher:
             load = connection.load(callers, load_seconds, _pause_and_resume)
             said, _ = watcher.communicate()
-    return _figures(folder, bare, load, msgspec.json.decode(said, type=Lag))
+    return _figures(bare, load, msgspec.json.decode(said, type=Lag))
+
+
+def load_figure(folder: Path, store: str) -> Figure:
+    """The load alone, of a service that keeps its events in `store`."""
+    with closing(caller(folder)) as connection:
+        connection.load(callers, warm_seconds, _pause_and_resume)
+        load = connection.load(callers, load_seconds, _pause_and_resume)
+    return Figure(
+        what=f"commands/s, {callers} callers, {store}",
+        value=load.per_second,
+        unit="/s",
+        method=f"p50 {load.p50 * 1000:.1f} ms, p99 {load.p99 * 1000:.1f} ms",
+    )
 
 
 _ECHO = SUBJECT.encode()
@@ -61,7 +72,7 @@ def _pause_and_resume(who: int, turn: int) -> tuple[bytes, bytes]:
     return _SUBJECTS[turn % 2], _PAYLOADS[who]
 
 
-def _figures(folder: Path, bare: Load, load: Load, lag: Lag) -> list[Figure]:
+def _figures(bare: Load, load: Load, lag: Lag) -> list[Figure]:
     method = f"pause and resume of {callers} pipelines over NATS for {load_seconds:.0f} s"
     ends = f"the callers took {load.cpu:.0%} of a core"
     return [
@@ -70,8 +81,8 @@ def _figures(folder: Path, bare: Load, load: Load, lag: Lag) -> list[Figure]:
             value=load.per_second,
             unit="/s",
             reach="≥ 15,000/s",
-            baseline=f"an echo on the same bus: {bare.per_second:,.0f}/s; raw SQLite, "
-            f"one commit each: {_raw_sqlite(folder):,.0f}/s",
+            baseline=f"an echo on the same bus: {bare.per_second:,.0f}/s",
+            ratio=load.per_second / bare.per_second,
             method=f"{method}; {ends}",
         ),
         Figure(
@@ -80,6 +91,7 @@ def _figures(folder: Path, bare: Load, load: Load, lag: Lag) -> list[Figure]:
             unit="ms",
             reach="≤ 5 ms",
             baseline=f"the echo: {bare.p50 * 1000:.1f} ms",
+            ratio=load.p50 / bare.p50,
             method=f"p99 {load.p99 * 1000:.1f} ms",
         ),
         Figure(
@@ -118,14 +130,3 @@ def _beside(module: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _raw_sqlite(folder: Path, events: int = 2000) -> float:
-    with closing(sqlite3.connect(folder / "raw.db", isolation_level=None)) as connection:
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=full")
-        connection.execute("create table events (id integer primary key, state blob)")
-        start = time.perf_counter()
-        for number in range(events):
-            connection.execute("insert into events values (?, ?)", (number, b"x" * 500))
-        return events / (time.perf_counter() - start)

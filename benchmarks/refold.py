@@ -30,6 +30,9 @@ from projections.replay import verify
 from projections.worker import ProjectionPorts, ProjectionWorker
 from tests.projections.histories import runs
 
+run_events = 22
+"""Of one run in such a log."""
+
 VIEWS = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 
 
@@ -89,9 +92,9 @@ class Silence(EventFeed):
         raise Defect(f"nobody asked for {limit} live events in {seconds} s")
 
 
-async def rebuild(folder: Path, projection: Projection) -> float:
-    """Seconds to build one view from nothing."""
-    views = folder / f"{projection.name}.db"
+async def rebuild(folder: Path, projection: Projection, file: str = "") -> float:
+    """Seconds to build one view from nothing, in a file of its own where none is named."""
+    views = folder / (file or f"{projection.name}.db")
     async with (
         SqliteEventStore.open(folder / "events.db") as store,
         SqliteReadModels.open(views) as models,
@@ -110,6 +113,12 @@ async def rebuild(folder: Path, projection: Projection) -> float:
         assert worker.halted is None, worker.halted
         assert worker.position == await store.head()
         return seconds
+
+
+async def build(folder: Path, events: int) -> dict[str, float]:
+    """A store with `events` events and all views of it; seconds for each view."""
+    await fill(folder / "events.db", events)
+    return {view.name: await rebuild(folder, view, "views.db") for view in VIEWS}
 
 
 async def prove(folder: Path, projection: Projection) -> float:

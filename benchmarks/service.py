@@ -51,19 +51,23 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[int]:
-    """`headwater up` in `folder`; yields its process id once it answers."""
+def service(folder: Path, *options: str, **more: str) -> Iterator[int]:
+    """`headwater up` in `folder`; yields its process id once it answers. `more` joins its
+    environment."""
+    given = {**environment(), **more}
     process = subprocess.Popen(
-        [HEADWATER, "up", "--quiet"], cwd=folder, env=environment(), stdin=subprocess.DEVNULL
+        [HEADWATER, "up", "--quiet", *options], cwd=folder, env=given, stdin=subprocess.DEVNULL
     )
     try:
         while subprocess.run(
             [HEADWATER, "services", "--json"],
             cwd=folder,
-            env=environment(),
+            env=given,
             capture_output=True,
             check=False,
         ).returncode:
+            if process.poll() is not None:
+                raise RuntimeError(f"`headwater up` ended with {process.returncode}")
             time.sleep(0.1)
         yield process.pid
     finally:
