@@ -15,11 +15,15 @@ from adapters.jetstream.message import Message
 from adapters.jetstream.reply import raise_error
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext, CommandSender, Definitions, Leases, LeaseState
-from domain.errors import Malformed, Rejection
+from domain.errors import Malformed, Rejection, TimedOut
 from domain.pipeline.events import Definition
 
 command_seconds_max = 30.0
 """Until a command without an answer is given up; its outcome is then unknown."""
+
+tries_max = 3
+"""Times that a request is sent within its time if it may be repeated: after a partition a server
+may go on for a while to hand requests to somebody who is not there any more."""
 
 gather_seconds_max = 0.5
 """For all services to answer."""
@@ -47,13 +51,20 @@ class NatsClient(CommandSender):
         payload: bytes,
         headers: Headers | None = None,
         timeout: float = command_seconds_max,  # noqa: ASYNC109 — an answer's limit, told to the bus
+        tries: int = 1,
     ) -> bytes:
-        """One answer. Waits for the connection if it is just being made again.
+        """One answer. Waits for the connection if it is just being made again. `tries` are how
+        often it is sent, in equal parts of `timeout`, as long as nobody answers.
 
         Raises what the service's error reply says, `TimedOut`, `Unavailable`, `TooLarge`.
         """
         await self._connection.connected(timeout)
-        answer = await self._connection.request(subject, payload, headers, timeout)
+        for _ in range(tries - 1):
+            with suppress(TimedOut):
+                answer = await self._connection.request(subject, payload, headers, timeout / tries)
+                break
+        else:
+            answer = await self._connection.request(subject, payload, headers, timeout / tries)
         raise_error(answer.data, answer.headers)
         return answer.data
 
@@ -63,7 +74,10 @@ class NatsClient(CommandSender):
         """As promised by the port."""
         subject = self._topology.command_subject(command)
         body = msgspec.json.encode(payload)
-        reply = _document(await self.request(subject, body, _context_headers(context)))
+        headers = _context_headers(context)
+        may_repeat = isinstance(payload, Mapping) and bool(payload.get("command_id"))
+        tries = tries_max if may_repeat else 1
+        reply = _document(await self.request(subject, body, headers, tries=tries))
         if reply.get("status") != "accepted":
             code, message = str(reply.get("code", "")), str(reply.get("message", ""))
             raise Rejection(code, message, reply.get("details"))
@@ -76,8 +90,9 @@ class NatsClient(CommandSender):
         timeout: float = command_seconds_max,  # noqa: ASYNC109 — as above
     ) -> Document:
         """A view's answer. Raises what `request` raises."""
-        subject = self._topology.query_subject(name)
-        return _document(await self.request(subject, msgspec.json.encode(arguments), None, timeout))
+        subject, body = self._topology.query_subject(name), msgspec.json.encode(arguments)
+        tries = tries_max if timeout <= command_seconds_max else 1
+        return _document(await self.request(subject, body, None, timeout, tries))
 
     async def services(self) -> Sequence[Document]:
         """Everybody who answers, by name and id; empty where nobody is there.

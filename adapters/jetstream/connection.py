@@ -35,7 +35,7 @@ pending_bytes_max = 2 * 1024 * 1024
 version_min = (2, 12)
 """The first nats-server with everything the bus needs."""
 
-ping_seconds = 5
+ping_seconds = 2
 """A dead peer is noticed after three times that; a broken socket at once."""
 
 _log = logging.getLogger(__name__)

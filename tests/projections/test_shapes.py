@@ -21,7 +21,7 @@ SHAPES = {
             correlation_id
           key run step
     """,
-    ("monitoring", 2): """
+    ("monitoring", 3): """
         monitoring_pipelines = pipeline status reason bundle description registered_at
             changed_at changed_by project env revision:integer last_revision:integer
             position:integer
@@ -34,6 +34,7 @@ SHAPES = {
           index position
           index pipeline position
           index status position
+          index pipeline status position
         monitoring_steps = run step kind engine depends status worker due started_at
             attempt_started_at finished_at reused_from because outcome error log
             place:integer attempts:integer lease:integer

@@ -13,6 +13,7 @@ from adapters.jetstream.client import NatsClient
 from adapters.jetstream.connection import Connection
 from adapters.jetstream.directory import payload_bytes_max
 from adapters.jetstream.endpoints import Endpoint, Endpoints, Handler, ServiceIdentity
+from adapters.jetstream.message import Message
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext
 from domain.errors import (
@@ -351,3 +352,17 @@ async def test_two_services_share_the_requests(connection: Connection, client: N
     async with serving(connection, saying(b"a")), serving(connection, saying(b"b")):
         answers = {await client.request("headwater.command.x", b"") for _ in range(60)}
     assert answers == {b"a", b"b"}
+
+
+async def test_a_question_that_is_lost_is_asked_again(connection: Connection) -> None:
+    asked: list[bytes] = []
+
+    def answer(message: Message) -> None:
+        asked.append(message.data)
+        if len(asked) == 2:  # the first one went to somebody who has died
+            connection.send(message.reply, b'{"position": 7}')
+
+    await connection.subscribe("headwater.query.monitoring.runs", answer)
+    client = NatsClient(connection, Topology())
+    assert await client.query("monitoring.runs", {"limit": 1}, 1.5) == {"position": 7}
+    assert asked == [b'{"limit":1}'] * 2
