@@ -18,7 +18,7 @@ from benchmarks.plot import svg
 from benchmarks.report import Machine, Part, Results, table
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks/results/figures.json"
+RESULTS = ROOT / "docs/performance/figures.json"
 PAGE = ROOT / "docs/performance.md"
 PLOTS = ROOT / "docs/performance"
 
