@@ -19,6 +19,9 @@ from tests.faults.campaign.room import Counted, Room, Session
 from tests.faults.campaign.systems import Cluster, Embedded, cluster, embedded, strike
 from tests.postgres import PostgresServer
 
+database_seconds_max = 60.0
+"""For a database whose server was killed to start again."""
+
 answer_seconds_max = 30.0
 """After a strike somebody must acknowledge a command again."""
 pause_seconds_max = 0.7
@@ -129,12 +132,18 @@ def postmaster(postgres: PostgresServer, system: Cluster, chance: random.Random)
         system.revive()
         return f"a backend, one of {len(pids)}"
     postgres.stop(signal.SIGKILL)
-    for _ in range(20):
-        with suppress(Defect):  # sessions of the dead server hold its memory for some moments
-            postgres.start()
-            break
+    # Sessions of the dead server hold its memory until they notice.
+    system.project.until(partial(_starts, postgres), database_seconds_max)
     system.revive()
     return "postmaster"
+
+
+def _starts(postgres: PostgresServer) -> bool:
+    try:
+        postgres.start()
+    except Defect:
+        return False
+    return True
 
 
 def on_embedded(strike: Callable[[Embedded, random.Random], str]) -> Session:

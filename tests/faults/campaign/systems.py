@@ -239,8 +239,16 @@ class Cluster:
 
 
 def _answers(project: Project, arguments: Sequence[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = project.json(*arguments, f"--limit={page}")["items"]
-    return found
+    """All items of a list; a page ends by its bytes, too."""
+    subject = f"headwater.query.monitoring.{'.'.join(arguments)}"
+    found: list[dict[str, Any]] = []
+    asked: dict[str, Any] = {"limit": page}
+    while True:
+        answer = project.json("send", subject, json.dumps(asked))
+        found += answer["items"]
+        if answer["next"] is None:
+            return found
+        asked["cursor"] = answer["next"]
 
 
 @contextmanager
