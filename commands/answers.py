@@ -27,12 +27,12 @@ def told(
         case "pipeline.register":
             return _registered(events[0])
         case "run.start" | "run.retry" | "run.redo":
-            return {"run": str(stream.id)}
-        case "run.claim" | "run.report" if isinstance(events[-1], StepStarted):
-            work = _work(stream, origin, events[-1], state)
-            return {"work": msgspec.to_builtins(work)}
+            more: dict[str, Any] = {"run": str(stream.id)}
         case _:
-            return {}
+            more = {}
+    if events and isinstance(events[-1], StepStarted):
+        more["work"] = msgspec.to_builtins(_work(stream, origin, events[-1], state))
+    return more
 
 
 def told_unchanged(command: Any, state: Any) -> dict[str, Any]:

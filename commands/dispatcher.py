@@ -20,7 +20,7 @@ from commands.catalog import (
     payload_hash,
 )
 from commands.pipeline import PipelineHandlers
-from commands.ports import Binder, Clock, CommandContext, CommandSender, EventStore
+from commands.ports import Binder, Clock, CommandContext, CommandSender, EventStore, Hands
 from commands.reply import Reply, error_of, is_accepted, refused, rejected
 from commands.request import Request
 from commands.run import RunHandlers
@@ -42,6 +42,10 @@ class CommandDispatcher:
         self._clock = clock
         self._pipelines = PipelineHandlers(streams, binder)
         self._runs = RunHandlers(streams, store, blueprints)
+
+    def employ(self, hands: Hands) -> None:
+        """Let free workers of this process begin with runs, without a way through the queue."""
+        self._runs.hands = hands
 
     async def dispatch(
         self, command: str, payload: bytes | Mapping[str, Any] | Struct, context: CommandContext

@@ -239,6 +239,19 @@ class Definitions(Protocol):
         ...
 
 
+class Hands(Protocol):
+    """Workers in the process of the handlers, who may begin with a run as soon as it is stored."""
+
+    def offer(self) -> str:
+        """The name of a worker that keeps a place free until `give`; empty where none is free."""
+        ...
+
+    def give(self, work: Mapping[str, Any] | None, cause: UUID) -> None:
+        """The `StepWork` that the worker has got by the command `cause`; None where nothing is to
+        be done."""
+        ...
+
+
 class CommandSender(Protocol):
     """The way from a worker or a policy back to the command handlers."""
 

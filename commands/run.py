@@ -1,5 +1,7 @@
 """Handlers of the commands that address a run."""
 
+from msgspec.structs import replace
+
 from commands.blueprint import Blueprints
 from commands.catalog import (
     CancelPayload,
@@ -9,13 +11,13 @@ from commands.catalog import (
     RetryPayload,
     StartPayload,
 )
-from commands.ports import EventStore
+from commands.ports import EventStore, Hands
 from commands.redo import Redos
 from commands.reply import Reply, refused
 from commands.request import Request
 from commands.stream import Streams
 from domain.errors import Rejection
-from domain.ids import pipeline_stream, redo_of, run_stream
+from domain.ids import StreamId, pipeline_stream, redo_of, run_stream
 from domain.limits import redos_max
 from domain.pipeline.aggregate import runnable, runnable_in, startable
 from domain.pipeline.params import resolve
@@ -31,6 +33,8 @@ class RunHandlers:
         self._streams = streams
         self._store = store
         self._blueprints = blueprints
+        self.hands: Hands | None = None
+        """Workers of this process, where there are any."""
         self._redos = Redos(streams, store, blueprints)
 
     async def start(self, request: Request, payload: StartPayload) -> Reply:
@@ -42,7 +46,7 @@ class RunHandlers:
             # The pipeline may have changed since the same command was accepted.
             before = await self._streams.answered(stream, request.identity)
             return before or refused(rejection)
-        return await self._streams.execute(request.command(stream, decision))
+        return await self._begin(request, stream, decision)
 
     async def retry(self, request: Request, payload: RetryPayload) -> Reply:
         """Begin a run that does another one again."""
@@ -52,7 +56,7 @@ class RunHandlers:
         except Rejection as rejection:
             before = await self._streams.answered(stream, request.identity)
             return before or refused(rejection)
-        return await self._streams.execute(request.command(stream, decision))
+        return await self._begin(request, stream, decision)
 
     async def redo(self, request: Request, payload: RedoPayload) -> Reply:
         """Begin a run that puts back what a step of another one has set apart.
@@ -67,7 +71,7 @@ class RunHandlers:
                 return before
             if not await self._store.load(run_stream(run)):
                 decision = await self._redos.decide(payload)
-                reply = await self._streams.execute(request.command(run_stream(run), decision))
+                reply = await self._begin(request, run_stream(run), decision)
                 if reply.get("code") != "run_exists":
                     return reply
             earlier = await self._store.load(run_stream(run))
@@ -94,6 +98,21 @@ class RunHandlers:
             take=payload.take,
         )
         return await self._streams.execute(request.command(run_stream(payload.run), decision))
+
+    async def _begin(self, request: Request, stream: StreamId, decision: StartRun) -> Reply:
+        """Store a run's beginning; a worker at hand has its first step with the same append."""
+        hands = self.hands
+        worker = hands.offer() if hands else ""
+        if hands is None or not worker:
+            return await self._streams.execute(request.command(stream, decision))
+        work = None
+        try:
+            decision = replace(decision, take=worker)
+            reply = await self._streams.execute(request.command(stream, decision))
+            work = reply.pop("work", None)
+            return reply
+        finally:
+            hands.give(work, request.command_id)
 
     async def _start(self, payload: StartPayload) -> StartRun:
         view = await self._streams.read(pipeline_stream(payload.pipeline))

@@ -29,6 +29,11 @@ _compared_bytes_max = 1024 * 1024
 """A dataset up to this size is not written again where it is there already: to see that its bytes
 are the same costs less than to sync them."""
 
+_looked_at_max = 1_024
+"""Datasets of which it is remembered how their files were left."""
+
+_Mark = tuple[int, int, int]
+
 
 class FileArtifacts(Artifacts):
     """The artifact store in the data directory."""
@@ -38,11 +43,12 @@ class FileArtifacts(Artifacts):
         self._keys = keys
         self._scratch = scratch
         self._lent: set[Path] = set()
+        self._looked_at: dict[str, tuple[_Mark, int]] = {}
+        """A dataset's fingerprint → its file as it was left, and the rows that its footer tells."""
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self.place(version.fingerprint)
-        _touch(path)
-        if not _is_whole(path, version):
+        if not self._is_whole(path, version):
             raise broken(
                 "dataset_missing",
                 f"the data of {version.dataset} is not there any more, or is damaged: {path}",
@@ -74,6 +80,7 @@ class FileArtifacts(Artifacts):
             fingerprint, size = hash_of(scratch)
             rows = rows_in(scratch)
         self.hold(scratch, fingerprint, size)
+        self._note(fingerprint, self.place(fingerprint), rows)
         return Written(fingerprint=fingerprint, rows=rows, bytes=size)
 
     def hold(self, scratch: str, fingerprint: str, size: int) -> None:
@@ -98,8 +105,7 @@ class FileArtifacts(Artifacts):
             return None
         _touch(self._keys / f"{key}.json")
         for version in kept.outcome.made:
-            _touch(self.place(version.fingerprint))
-            if not _is_whole(self.place(version.fingerprint), version):
+            if not self._is_whole(self.place(version.fingerprint), version):
                 return None
         return kept
 
@@ -136,6 +142,29 @@ class FileArtifacts(Artifacts):
             os.replace(temporary, path)
         return None
 
+    def _is_whole(self, path: Path, version: DatasetVersion) -> bool:
+        """Whether a dataset that is used from now on is as recorded; its footer is read once, and
+        again where anybody else has touched the file."""
+        try:
+            before = _mark(path)
+        except OSError:
+            return False
+        _touch(path)
+        known = self._looked_at.get(version.fingerprint)
+        if known != (before, version.rows) and not _is_whole(path, version):
+            return False
+        return self._note(version.fingerprint, path, version.rows)
+
+    def _note(self, fingerprint: str, path: Path, rows: int) -> bool:
+        """Remember a file that was found whole; False where it is gone."""
+        try:
+            self._looked_at[fingerprint] = (_mark(path), rows)
+        except OSError:
+            return False
+        if len(self._looked_at) > _looked_at_max:
+            del self._looked_at[next(iter(self._looked_at))]
+        return True
+
     def place(self, fingerprint: str) -> Path:
         """Where a dataset lies, if it is there."""
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
@@ -154,6 +183,12 @@ def _touch(path: Path) -> None:
     """Say that it was used: before anybody looks at it, so that it is not dropped behind that."""
     with suppress(OSError):
         os.utime(path)
+
+
+def _mark(path: Path) -> _Mark:
+    """What changes with whatever is done to a file."""
+    found = os.stat(path)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _is_whole(path: Path, version: DatasetVersion) -> bool:

@@ -137,6 +137,8 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
             StepReused(step=reused.step, from_run=reused.from_run, outcome=reused.outcome)
         )
     _go_on(decision)
+    if command.take:
+        _give(decision, command.engine, command.take)
     return tuple(decision.events)
 
 

@@ -39,6 +39,10 @@ class StartRun(Struct, frozen=True, kw_only=True):
     """The environment that the revision was made for."""
     redo: Redo | None = None
     """The quarantine to be put back."""
+    take: str = ""
+    """A worker that begins at once with the first step that is ready for its engine."""
+    engine: str = "duckdb"
+    """That worker's."""
 
 
 class ClaimStep(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -98,73 +98,91 @@ class Way:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Session]:
         """For commands that need no worker: joined, or straight on the files."""
-        taken = await self._arrived("read")
-        if taken is None:
-            async with self._connected() as session:
-                yield session
-            return
-        from runtime.wiring.offline import open_offline  # a client needs none of it
+        async with self._arrived("read") as found:
+            if not isinstance(found, Held):
+                yield found
+                return
+            from runtime.wiring.offline import open_offline  # a client needs none of it
 
-        with closing(taken):
-            async with open_offline(self.settings, taken) as session:
-                yield session
+            with closing(found):
+                async with open_offline(self.settings, found) as session:
+                    yield session
 
     @asynccontextmanager
     async def serving(self, console: Console) -> AsyncIterator["Serving"]:
         """For work: joined, or a service of our own for as long as it is needed."""
-        taken = await self._arrived("run")
-        if taken is None:
-            async with self._connected() as session:
-                yield Serving(session)
-            return
-        from runtime.wiring.client import connect_client
+        async with self._arrived("run") as found:
+            if not isinstance(found, Held):
+                yield Serving(found)
+                return
+            from runtime.wiring.client import connect_client
 
-        with ExitStack() as winding_up:
-            async with hosted(console, self.settings, taken) as service:
-                async with connect_client(self.settings, self.datadir) as session:
-                    serving = Serving(session, hosting=True)
-                    yield serving
-                winding_up.enter_context(second_interrupt_stops(console))
-                if not serving.leaving:
-                    await _idle(console, service)
+            with ExitStack() as winding_up:
+                async with hosted(console, self.settings, found) as service:
+                    async with connect_client(self.settings, self.datadir) as session:
+                        serving = Serving(session, hosting=True)
+                        yield serving
+                    winding_up.enter_context(second_interrupt_stops(console))
+                    if not serving.leaving:
+                        await _idle(console, service)
 
     @asynccontextmanager
     async def detached(self) -> AsyncIterator["Serving"]:
         """For work that goes on behind us: joined, where needed to a service started for it."""
-        while not await self._is_served():
-            if await self._ready(await self.holder() or await start_behind(self)):
-                break  # else it stopped before it could be joined
-        async with self._connected() as session:
+        async with AsyncExitStack() as stack:
+            session = await self._served(stack)
+            while session is None:
+                holder = await self.holder() or await start_behind(self)
+                session = await self._joined(stack, holder)
             yield Serving(session)
 
     @asynccontextmanager
     async def joined(self) -> AsyncIterator[Session]:
         """Over NATS to whoever holds the data directory. Raises `Unavailable`."""
-        holder = await self.holder()
-        is_there = holder is not None and await self._ready(holder)
-        if not (is_there or await self._is_served()):
-            raise Unavailable(
-                f"no service is running on {self.datadir.path}", hint="start one: headwater up"
-            )
-        async with self._connected() as session:
+        async with AsyncExitStack() as stack:
+            holder = await self.holder()
+            session = await self._joined(stack, holder) if holder is not None else None
+            session = session or await self._served(stack)
+            if session is None:
+                raise Unavailable(
+                    f"no service is running on {self.datadir.path}", hint="start one: headwater up"
+                )
             yield session
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Session]:
+    async def _arrived(self, role: HolderRole) -> AsyncIterator[Session | Held]:
+        """With the service that is there, or holding the data directory. A service that stops on
+        our way makes room: for us, or for the next."""
+        async with AsyncExitStack() as stack:
+            found: Session | Held | None = await self._served(stack)
+            while found is None:
+                taken = await self._take(role)
+                found = taken if isinstance(taken, Held) else await self._joined(stack, taken)
+            yield found
+
+    async def _served(self, stack: AsyncExitStack) -> Session | None:
+        """The session with whoever answers on the NATS server that was named, if anybody does."""
+        return await self._connected(stack) if await self._is_served() else None
+
+    async def _joined(self, stack: AsyncExitStack, holder: Holder) -> Session | None:
+        """The session with a service; None where it stops before that."""
+        if not await self._ready(holder):
+            return None
+        try:
+            session = await self._connected(stack)
+            if holder.role == "run":
+                # It stays for those who have asked something, and may be about to leave.
+                await session.query("monitoring.runs", {"limit": 1})
+            return session
+        except (NotFound, Unavailable, TimedOut):
+            if await self._is_ready(holder):
+                raise
+            return None
+
+    async def _connected(self, stack: AsyncExitStack) -> Session:
         from runtime.wiring.client import connect_client
 
-        async with connect_client(self.settings, self.datadir) as session:
-            yield session
-
-    async def _arrived(self, role: HolderRole) -> Held | None:
-        """The data directory itself, or None where there is a service to be joined. One that stops
-        on our way makes room: for us, or for the next."""
-        if await self._is_served():
-            return None
-        while isinstance(taken := await self._take(role), Holder):
-            if await self._ready(taken):
-                return None
-        return taken
+        return await stack.enter_async_context(connect_client(self.settings, self.datadir))
 
     async def _is_served(self) -> bool:
         """Whether somebody answers on the NATS server that was named, wherever he is."""
@@ -186,6 +204,10 @@ class Way:
         """The service that holds the data directory, ready or not."""
         holder = await to_thread.run_sync(self.datadir.holder)
         return holder if holder is not None and holder.role != "read" else None
+
+    async def _is_ready(self, holder: Holder) -> bool:
+        now = await to_thread.run_sync(self.datadir.holder)
+        return now is not None and now.process == holder.process and now.ready
 
     async def _ready(self, holder: Holder) -> bool:
         """Wait for a service to be ready; False where it stopped instead. Raises `TimedOut`."""

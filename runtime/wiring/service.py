@@ -132,6 +132,8 @@ class _Composition:
                 site.events, needed(site.pool), site.settings, supervisor.spawn
             )
         self._worker = step_worker(site, self._write_side) if site.has("steps") else None
+        if self._write_side is not None and self._worker is not None:
+            self._write_side.dispatcher.employ(self._worker)
         self._views = self._read_side() if site.has("projections", "policies") else None
 
     async def start(self, stack: AsyncExitStack) -> Service:
@@ -141,7 +143,7 @@ class _Composition:
         """
         site, resumed = self._site, tuple[UUID, ...]()
         for view in self._views.workers if self._views else ():
-            await self._supervisor.start(ProjectionPart(view))
+            await self._supervisor.start(ProjectionPart(view, site.clock))
         if self._policy is not None:
             resumed = await self._resume(stack, self._policy)
         if self._worker is not None and self._views is None:

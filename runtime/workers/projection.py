@@ -1,17 +1,22 @@
 """Keeps a view going."""
 
+from commands.ports import Clock
 from projections.worker import ProjectionWorker
 from runtime.supervisor import Part, Signals
 
 step_seconds = 1.0
 """How long a silent feed is waited for before the store is asked."""
 
+rest_seconds = 0.005
+"""From one batch to the next: what a quick run does meanwhile costs one transaction."""
+
 
 class ProjectionPart(Part):
     """Catches up, then follows the feed; stays halted where the view is."""
 
-    def __init__(self, worker: ProjectionWorker) -> None:
+    def __init__(self, worker: ProjectionWorker, clock: Clock) -> None:
         self._worker = worker
+        self._clock = clock
 
     @property
     def name(self) -> str:
@@ -21,11 +26,11 @@ class ProjectionPart(Part):
     async def run(self, signals: Signals) -> None:
         """Raises `Unavailable`, `StorageFull`; the next life goes on from the checkpoint."""
         await self._worker.start()
-        signals.ready()
-        while not signals.is_draining:
-            if self._worker.halted:
-                signals.halt(self._worker.halted)
-            else:
-                signals.ready()
-            with signals.interruptible():
-                await self._worker.step(step_seconds)
+        with signals.interruptible():
+            while not signals.is_draining:
+                if self._worker.halted:
+                    signals.halt(self._worker.halted)
+                else:
+                    signals.ready()
+                if await self._worker.step(step_seconds):
+                    await self._clock.sleep(rest_seconds)

@@ -26,10 +26,9 @@ from commands.ports import (
     CommandContext,
     CommandSender,
     Definitions,
+    Hands,
     Leases,
-    LeaseState,
     Task,
-    TaskDelivery,
     TaskSource,
 )
 from commands.steps.ports import ChildLost, StepRunner, StepWork
@@ -39,7 +38,8 @@ from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
-from runtime.workers.heartbeat import Heartbeat, HeldLease, Holder
+from runtime.workers.heartbeat import Heartbeat
+from runtime.workers.job import Job, Key, key_of
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
@@ -69,78 +69,7 @@ class StepPorts(Struct, frozen=True, kw_only=True):
     clock: Clock
 
 
-class _Job(Holder):
-    """One attempt of a step in this worker's hands, with every delivery of its task."""
-
-    def __init__(self, task: Task, *deliveries: TaskDelivery) -> None:
-        self.task = task
-        self.deliveries = list(deliveries)
-        self.given: tuple[UUID, StepWork] | None = None
-        """Work whose lease is held already, and the command that gave it."""
-        self.held: HeldLease | None = None
-        """While it is in work."""
-        self.following: _Job | None = None
-        """What this worker does next in its place."""
-        self.is_settled = False
-        """Nothing is to be handed back: done, or in another worker's hands."""
-        self.is_lost = False
-        self.is_cancelled = False
-        self.work_scope = anyio.CancelScope()
-        self.report_scope = anyio.CancelScope()
-
-    def begin(self) -> None:
-        """Another lease."""
-        self.is_lost = self.is_cancelled = False
-        self.work_scope, self.report_scope = anyio.CancelScope(), anyio.CancelScope()
-
-    def lose(self) -> None:
-        """The lease counts no more: whatever is done for it is ended, and left to others."""
-        self.is_lost = self.is_settled = True
-        self.work_scope.cancel()
-        self.report_scope.cancel()
-
-    def cancel(self) -> None:
-        """End the work; that is what shall be reported then."""
-        self.is_cancelled = True
-        self.work_scope.cancel()
-
-    async def keep_alive(self) -> None:
-        for delivery in tuple(self.deliveries):
-            await delivery.keep_alive()
-
-    def heed(self, state: LeaseState) -> None:
-        """Be told how the lease is."""
-        if not state.open:
-            self.lose()
-        elif state.cancelling:
-            self.cancel()
-
-    async def finish(self) -> None:
-        """Take the task out of the queue; where that fails, its next delivery is refused."""
-        self.is_settled = True
-        try:
-            for delivery in self.deliveries:
-                await delivery.finish()
-        except (Unavailable, TimedOut):
-            return
-
-    async def give_back(self, seconds: float) -> None:
-        self.is_settled = True
-        try:
-            for delivery in self.deliveries:
-                await delivery.give_back(seconds)
-        except (Unavailable, TimedOut):
-            return
-
-
-_Key = tuple[UUID, str, int]
-
-
-def _key(task: Task) -> _Key:
-    return (task.run, task.step, task.attempt)
-
-
-class StepPart(Part):
+class StepPart(Part, Hands):
     """A step worker. Several of them, anywhere, share the queue."""
 
     def __init__(self, worker: str, ports: StepPorts, limits: StepLimits | None = None) -> None:
@@ -148,8 +77,10 @@ class StepPart(Part):
         self._ports = ports
         self._limits = limits or StepLimits()
         self._context = CommandContext(principal=f"worker:{worker}")
-        self._jobs: dict[_Key, _Job] = {}
+        self._jobs: dict[Key, Job] = {}
         self._heartbeat = Heartbeat(ports.leases, self._limits.heartbeat_seconds)
+        self._promised = 0
+        """Places kept for runs that are being started."""
         self._freed = anyio.Event()
         self._definitions: dict[str, Definition] = {}
         self._crew: tuple[TaskGroup, Signals] | None = None
@@ -165,6 +96,30 @@ class StepPart(Part):
         """Steps in work."""
         return len(self._jobs)
 
+    def offer(self) -> str:
+        """Its name where it is free and stays; the place is kept until `give`."""
+        if self._taken >= self._limits.steps_max or not self._taker():
+            return ""
+        self._promised += 1
+        return self._worker
+
+    def give(self, work: Mapping[str, Any] | None, cause: UUID) -> None:
+        """Begin what came of an offer. A worker that stops meanwhile leaves it to others, like one
+        that dies."""
+        self._promised -= 1
+        if work is not None:
+            given = msgspec.convert(work, StepWork)
+            task = Task(run=given.run, step=given.step, attempt=given.attempt)
+            job = Job(msgspec.structs.replace(task, traceparent=given.traceparent))
+            job.given = (cause, given)
+            self._begin(job)
+        self._freed.set()
+
+    @property
+    def _taken(self) -> int:
+        """Places."""
+        return len(self._jobs) + self._promised
+
     def nudge(self, run: UUID) -> None:
         """Look at once whether the leases of a run still count, as after a request to cancel."""
         for job in self._jobs.values():
@@ -178,16 +133,19 @@ class StepPart(Part):
             async with anyio.create_task_group() as tasks:
                 self._crew = (tasks, signals)
                 signals.ready()
-                while not signals.is_draining:
-                    with signals.interruptible():
-                        await self._take(signals)
+                try:
+                    while not signals.is_draining:
+                        with signals.interruptible():
+                            await self._take(signals)
+                finally:
+                    self._crew = None
             beside.cancel_scope.cancel()
 
     async def _take(self, signals: Signals) -> None:
-        while len(self._jobs) >= self._limits.steps_max:
+        while self._taken >= self._limits.steps_max:
             self._freed = anyio.Event()
             await self._freed.wait()
-        free = self._limits.steps_max - len(self._jobs)
+        free = self._limits.steps_max - self._taken
         try:
             deliveries = await self._ports.source.next(free, self._limits.poll_seconds)
         except Unavailable as error:
@@ -198,9 +156,9 @@ class StepPart(Part):
             return
         signals.ready()
         for delivery in deliveries:
-            known = self._jobs.get(_key(delivery.task))
+            known = self._jobs.get(key_of(delivery.task))
             if known is None:
-                self._begin(_Job(delivery.task, delivery))
+                self._begin(Job(delivery.task, delivery))
             else:
                 # The queue thinks that this worker is lost, or the step came without a task. All
                 # deliveries are held and finished.
@@ -208,21 +166,21 @@ class StepPart(Part):
                 if known.held is not None:
                     self._heartbeat.nudge(known.held)
 
-    def _begin(self, job: _Job) -> None:
+    def _begin(self, job: Job) -> None:
         if self._crew is not None:
             tasks, signals = self._crew
-            self._jobs[_key(job.task)] = job
+            self._jobs[key_of(job.task)] = job
             name = f"step {job.task.step} of {job.task.run}"
             tasks.start_soon(signals.guard, name, lambda: self._do_all(job))
 
-    async def _do_all(self, first: _Job) -> None:
+    async def _do_all(self, first: Job) -> None:
         """One step, and all that this worker takes in its place."""
-        job: _Job | None = first
+        job: Job | None = first
         while job is not None:
             await self._do(job)
             job = job.following
 
-    async def _do(self, job: _Job) -> None:
+    async def _do(self, job: Job) -> None:
         task, is_done = job.task, False
         try:
             with telemetry.step(str(task.run), task.step, parent=task.traceparent) as span:
@@ -231,15 +189,15 @@ class StepPart(Part):
                 await self._carry_out(job, span)
             is_done = True
         finally:
-            del self._jobs[_key(task)]
+            del self._jobs[key_of(task)]
             if job.following is not None and not is_done:
-                del self._jobs[_key(job.following.task)]
+                del self._jobs[key_of(job.following.task)]
             self._freed.set()
             if not job.is_settled:
                 with anyio.move_on_after(1, shield=True):
                     await job.give_back(0)
 
-    async def _carry_out(self, job: _Job, span: telemetry.Span) -> None:
+    async def _carry_out(self, job: Job, span: telemetry.Span) -> None:
         """Claim and work, again where the child is lost; the run ends what loses too many."""
         for _ in range(leases_max + 1):
             cause, work = job.given or await self._claim(job, span.traceparent)
@@ -255,7 +213,7 @@ class StepPart(Part):
                 return
         await job.give_back(self._limits.resend_seconds_max)
 
-    async def _claim(self, job: _Job, traceparent: str | None) -> tuple[UUID, StepWork | None]:
+    async def _claim(self, job: Job, traceparent: str | None) -> tuple[UUID, StepWork | None]:
         """The claim and its work, or None where there is nothing to do here; the task is settled
         then."""
         task, claim_id = job.task, self._ports.clock.new_id()
@@ -284,7 +242,7 @@ class StepPart(Part):
         await job.give_back(self._limits.resend_seconds_max)
         return claim_id, None
 
-    async def _definition(self, job: _Job, work: StepWork) -> Definition | None:
+    async def _definition(self, job: Job, work: StepWork) -> Definition | None:
         known = self._definitions.get(work.bundle)
         if known is not None:
             return known
@@ -298,7 +256,7 @@ class StepPart(Part):
             del self._definitions[next(iter(self._definitions))]
         return found
 
-    async def _attend(self, job: _Job, work: StepWork, definition: Definition, cause: UUID) -> bool:
+    async def _attend(self, job: Job, work: StepWork, definition: Definition, cause: UUID) -> bool:
         """Work and report under a heartbeat; False where the child was lost."""
         job.begin()
         outcome: StepResult | None = None
@@ -316,7 +274,7 @@ class StepPart(Part):
             job.held = None
         return job.is_lost or outcome is not None
 
-    async def _report(self, job: _Job, work: StepWork, outcome: StepResult, cause: UUID) -> None:
+    async def _report(self, job: Job, work: StepWork, outcome: StepResult, cause: UUID) -> None:
         """Tell the outcome, until it is known to be stored or to count no more."""
         pause = self._limits.resend_seconds_min
         with telemetry.report(str(work.run), work.step, parent=work.traceparent) as span:
@@ -350,14 +308,14 @@ class StepPart(Part):
         is_staying = self._crew is not None and not self._crew[1].is_draining
         return self._worker if is_staying else ""
 
-    def _go_on(self, job: _Job, cause: UUID, given: Any) -> None:
+    def _go_on(self, job: Job, cause: UUID, given: Any) -> None:
         """Begin the work that came with a report's reply, in the place of what is done."""
         work = msgspec.convert(given, StepWork)
         task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
-        if _key(task) not in self._jobs:  # the task has come meanwhile where the reply came late
-            job.following = _Job(task)
+        if key_of(task) not in self._jobs:  # the task has come meanwhile where the reply came late
+            job.following = Job(task)
             job.following.given = (cause, work)
-            self._jobs[_key(task)] = job.following
+            self._jobs[key_of(task)] = job.following
 
 
 def _told(work: StepWork, outcome: StepResult, take: str) -> Mapping[str, Any]:

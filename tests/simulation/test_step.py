@@ -10,7 +10,8 @@ from commands.steps.ports import ChildLost, StepWork
 from domain.run.commands import Succeeded
 from domain.run.events import StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
-from tests.commands.stage import open_stage
+from runtime.workers.step import StepLimits
+from tests.commands.stage import open_stage, sketch
 from tests.simulation.shop import ScriptedRunner, Shop, at_once, long, never, open_shop
 
 pytestmark = pytest.mark.anyio
@@ -47,6 +48,63 @@ async def test_what_a_report_makes_ready_is_worked_on_without_a_task() -> None:
         ]
         assert (await shop.tags(run))[-1] == "run.completed.v1"
         assert shop.sender.sent == ["run.claim", "run.report", "run.report", "run.report"]
+
+
+async def test_a_run_begins_in_the_hands_of_a_free_worker() -> None:
+    async with open_shop(at_once) as shop:
+        shop.stage.dispatcher.employ(shop.part)
+        run = await shop.stage.started("a", "b: a")
+        await anyio.sleep(1)
+        assert [(work.step, work.lease) for work in shop.runner.works] == [("a", 1), ("b", 1)]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+        assert shop.sender.sent == ["run.report", "run.report"]
+
+
+async def test_a_start_that_comes_twice_is_worked_on_once() -> None:
+    async with open_shop(at_once) as shop:
+        shop.stage.dispatcher.employ(shop.part)
+        await shop.stage.send("pipeline.register", spec=sketch("flights", "a"))
+        start = {"pipeline": "flights", "command_id": str(uuid4())}
+        replies = [await shop.stage.send("run.start", **start) for _ in range(2)]
+        await anyio.sleep(1)
+        assert replies[0] == replies[1]
+        assert "work" not in replies[0]
+        assert len(shop.runner.works) == 1
+
+
+async def test_a_start_that_is_refused_takes_no_place() -> None:
+    async with open_shop(at_once) as shop:
+        shop.stage.dispatcher.employ(shop.part)
+        for _ in range(9):
+            refused = await shop.stage.send("run.start", pipeline="flights", run=str(UUID(int=1)))
+            assert refused["code"] == "pipeline_not_found"
+        await shop.stage.started("a")
+        for _ in range(9):
+            again = await shop.stage.send("run.start", pipeline="flights", fresh=["z"])
+            assert again["code"] == "step_not_found"
+        await anyio.sleep(1)
+        assert shop.part.offer() == "w1"
+
+
+async def test_runs_beyond_the_places_of_a_worker_wait_for_the_queue() -> None:
+    async with open_shop(long) as shop:
+        shop.stage.dispatcher.employ(shop.part)
+        runs = [await shop.stage.started("a")]
+        for _ in range(5):
+            runs.append(str((await shop.stage.send("run.start", pipeline="flights"))["run"]))
+        await anyio.sleep(5)
+        begun = [run for run in runs if "run.step_started.v1" in await shop.tags(run)]
+        assert begun == runs[: StepLimits().steps_max]
+
+
+async def test_a_worker_that_is_stopped_gets_no_new_runs() -> None:
+    async with open_stage() as stage:
+        shop = Shop(stage, ScriptedRunner(at_once))
+        stage.dispatcher.employ(shop.part)
+        async with open_supervisor() as supervisor:
+            await supervisor.start(shop.part)
+        run = await stage.started("a")
+        assert await shop.tags(run) == []
 
 
 async def test_taken_work_survives_an_answer_that_is_lost() -> None:

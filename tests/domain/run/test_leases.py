@@ -175,6 +175,23 @@ def test_a_report_can_take_a_step_that_it_makes_ready() -> None:
     )
 
 
+def test_a_run_can_begin_in_the_hands_of_a_worker() -> None:
+    begun = replace(start(step("a"), step("b")), take="worker:ada")
+    events = Given(RUN).when(begun).events
+    assert events[2:] == (
+        StepScheduled(step="a", attempt=1),
+        StepScheduled(step="b", attempt=1),
+        StepStarted(step="a", attempt=1, lease=1, worker="worker:ada"),
+    )
+
+
+def test_a_run_begins_in_nobodys_hands_where_no_step_is_for_them() -> None:
+    begun = replace(start(step("a", engine="spark")), take="worker:ada")
+    assert Given(RUN).when(begun).events[2:] == (
+        StepScheduled(step="a", attempt=1, engine="spark"),
+    )
+
+
 def test_what_is_taken_counts_like_what_is_claimed() -> None:
     run = run_after(start(step("a"), step("b", "a")), claim("a"), success("a", take="worker:ada"))
     run.when(claim("b", worker="worker:bob")).then(
