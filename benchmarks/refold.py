@@ -37,7 +37,7 @@ VIEWS = (MONITORING, LINEAGE, QUALITY, DISPATCH)
 
 
 def realistic(events: int) -> Iterator[Recorded]:
-    """The log of five-step runs, eight at a time, until there are `events`.
+    """The log of whole five-step runs, eight at a time, until there are `events`.
 
     Blocks of runs as the aggregate decides them, each with ids and fingerprints of its own.
     """
@@ -45,7 +45,7 @@ def realistic(events: int) -> Iterator[Recorded]:
     template = list(runs(8))
     yield template[0]
     position = 1
-    while True:
+    while position < events:
         streams = {record.stream: run_stream(clock.new_id()) for record in template[1:]}
         marks = {old: old.id.hex[:8].encode() for old in streams}
         for record in template[1:]:
@@ -63,8 +63,6 @@ def realistic(events: int) -> Iterator[Recorded]:
                 stream=stream,
                 state=state,
             )
-            if position >= events:
-                return
 
 
 async def fill(path: Path, events: int) -> None:

@@ -54,8 +54,9 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     size: int = 2
     """Children that work at the same time."""
-    prestart: int = 0
-    """Children that are started with the pool."""
+    spare: bool = False
+    """Whether a child is started before it is needed: one with the pool, and another one whenever
+    the last one that had nothing to do gets work."""
     threads: int = 0
     """Engine threads of each child; 0: one per processor."""
     seconds: float = 3600.0
@@ -86,7 +87,7 @@ class ChildPool(StepRunner, Binder):
         self._watch = Watch()
         self._idle: list[Child] = []
         self._children: set[Child] = set()
-        self._ready = anyio.Event()
+        self._starting = anyio.Lock()
 
     @staticmethod
     @asynccontextmanager
@@ -98,8 +99,7 @@ class ChildPool(StepRunner, Binder):
                 pool = ChildPool(options, tasks)
                 tasks.start_soon(pool._sweep)
                 tasks.start_soon(pool._watch.run)
-                for _ in range(min(options.prestart, options.size)):
-                    tasks.start_soon(pool._prestart)
+                pool._look_ahead()
                 try:
                     yield pool
                 finally:
@@ -120,6 +120,7 @@ class ChildPool(StepRunner, Binder):
         limits = self._limits.of(definition, work.step)
         async with self._slots:
             child = await self._take(definition.bundle if limits.is_python else None)
+            self._look_ahead()
             reply: Reply | Failed | None = None
             try:
                 if limits.is_python:
@@ -190,20 +191,40 @@ class ChildPool(StepRunner, Binder):
 
     async def _take(self, bundle: str | None) -> Child:
         """An idle child that may work for `bundle` (None: for anybody), or a new one."""
-        candidates = [child for child in self._idle if not child.has_ended]
+        if (found := self._fitting(bundle)) is not None:
+            return found
+        async with self._starting:
+            if (found := self._fitting(bundle)) is not None:
+                return found
+            if len(self._children) >= self._options.size and self._idle:
+                # All places are taken by children of other bundles: the one idle longest makes
+                # room.
+                oldest = min(self._idle, key=lambda child: child.idle_since)
+                self._idle.remove(oldest)
+                await self._end(oldest)
+            return await self._start()
+
+    def _fitting(self, bundle: str | None) -> Child | None:
         fitting = [
-            child for child in candidates if bundle is None or child.bundle in (bundle, None)
+            child
+            for child in self._idle
+            if not child.has_ended and (bundle is None or child.bundle in (bundle, None))
         ]
-        if fitting:
-            best = min(fitting, key=lambda child: _preference(child, bundle))
-            self._idle.remove(best)
-            return best
-        if len(self._children) >= self._options.size and candidates:
-            # All places are taken by children of other bundles: the one idle longest makes room.
-            oldest = min(candidates, key=lambda child: child.idle_since)
-            self._idle.remove(oldest)
-            await self._end(oldest)
-        return await self._start()
+        if not fitting:
+            return None
+        best = min(fitting, key=lambda child: _preference(child, bundle))
+        self._idle.remove(best)
+        return best
+
+    def _look_ahead(self) -> None:
+        if self._options.spare and not self._idle and len(self._children) < self._options.size:
+            self._tasks.start_soon(self._start_spare)
+
+    async def _start_spare(self) -> None:
+        # It may be given work before it has loaded everything: requests wait in its pipe.
+        async with self._starting:
+            if not self._idle and len(self._children) < self._options.size:
+                self._idle.append(await self._start())
 
     async def _start(self) -> Child:
         options = self._options
@@ -252,10 +273,6 @@ class ChildPool(StepRunner, Binder):
     async def _close(self) -> None:
         for child in list(self._children):
             await self._end(child, seconds=_farewell_seconds())
-
-    async def _prestart(self) -> None:
-        # It may be given work before it has loaded everything: requests wait in its pipe.
-        self._idle.append(await self._start())
 
     async def _sweep(self) -> None:
         """End children that died by themselves or have had nothing to do for long."""

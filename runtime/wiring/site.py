@@ -100,7 +100,7 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
         enter = stack.enter_async_context
         pool = store = tables = source = feeds = None
         if not _WITH_CHILDREN.isdisjoint(roles):
-            pool = await enter(ChildPool.open(_pool_options(settings, held, roles)))
+            pool = await enter(ChildPool.open(_pool_options(settings, held)))
         url, token = await enter(_bus(settings, held))
         if not _WITH_STORE.isdisjoint(roles):
             store, tables = await enter(open_storage(settings, held))
@@ -158,7 +158,7 @@ async def _bus(settings: Settings, held: Held) -> AsyncIterator[tuple[str, str |
         yield server.url, server.token
 
 
-def _pool_options(settings: Settings, held: Held, roles: Sequence[Role]) -> PoolOptions:
+def _pool_options(settings: Settings, held: Held) -> PoolOptions:
     path = held.directory.path
     project = (str(path.parent),) if path.name == DATA_FOLDER else ()
     return PoolOptions(
@@ -167,7 +167,7 @@ def _pool_options(settings: Settings, held: Held, roles: Sequence[Role]) -> Pool
         roots=tuple(dict.fromkeys((*settings.roots, *project, str(Path.cwd())))),
         timezone=settings.timezone,
         size=settings.workers,
-        prestart=settings.workers if "steps" in roles else 1,
+        spare=True,
         seconds=settings.step_timeout.seconds,
         memory_bytes=settings.memory.bytes // settings.workers,
         pass_fds=(held.descriptor,),

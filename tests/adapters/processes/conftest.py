@@ -120,10 +120,10 @@ class Project:
             inputs=inputs if step != "raw" else (),
         )
 
-    def options(self, size: int = 1, prestart: int = 0) -> PoolOptions:
+    def options(self, size: int = 1, spare: bool = False) -> PoolOptions:
         """A small pool."""
         return PoolOptions(
-            data=self.data, roots=(str(self.root),), size=size, prestart=prestart, threads=1
+            data=self.data, roots=(str(self.root),), size=size, spare=spare, threads=1
         )
 
 

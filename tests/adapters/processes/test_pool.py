@@ -9,6 +9,7 @@ import anyio
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from anyio.lowlevel import checkpoint
 from anyio.streams.buffered import BufferedByteReceiveStream
 from msgspec.structs import replace
 
@@ -49,7 +50,7 @@ def pid_in(project: Project, result: StepResult) -> int:
 
 async def test_a_step_runs_in_a_warm_child(project: Project) -> None:
     definition = project.definition()
-    async with ChildPool.open(project.options(prestart=1)) as pool:
+    async with ChildPool.open(project.options(spare=True)) as pool:
         await ingest(pool, project, definition)
         result = await pool.run(project.work("same", definition), definition)
         assert isinstance(result, Succeeded)
@@ -63,6 +64,34 @@ async def test_a_step_runs_in_a_warm_child(project: Project) -> None:
         assert again.log == ""
         children = pool.pids
     assert not any(psutil.pid_exists(pid) for pid in children)
+
+
+async def test_one_child_is_ahead_of_what_is_needed(project: Project) -> None:
+    definition = project.definition()
+    born = [anyio.Event(), anyio.Event()]
+    ahead = iter(born)
+    options = project.options(size=2, spare=True)
+    options = replace(options, on_born=lambda _pid: next(ahead).set())
+    with anyio.fail_after(30):
+        async with ChildPool.open(options) as pool:
+            await born[0].wait()
+            await anyio.wait_all_tasks_blocked()
+            assert len(pool.pids) == 1
+            await ingest(pool, project, definition)
+            await born[1].wait()
+
+
+async def test_no_more_children_than_allowed_whatever_comes_at_once(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options(size=2, spare=True)) as pool:
+        await ingest(pool, project, definition)
+        async with anyio.create_task_group() as tasks:
+            for lease in range(1, 7):
+                work = project.work("same", definition, lease=lease)
+                tasks.start_soon(pool.run, work, definition)
+                await checkpoint()
+                assert len(pool.pids) <= 2
+        assert len(pool.pids) == 2
 
 
 async def test_a_child_with_python_of_one_bundle_never_runs_anothers(project: Project) -> None:
