@@ -5,16 +5,21 @@ that was not put before, and a full round puts all of them again, which changes 
 queue still has them. Timers are the due times: nothing else needs to remember them.
 """
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from commands.ports import Clock, OpenSteps, Task, TaskQueue
+from commands.ports import Clock, OpenStep, OpenSteps, TaskQueue
 
 page_steps_max = 500
 """Open steps read at once."""
 
 full_round_seconds = 30.0
 """How long a lost task can stay lost."""
+
+waiting_max = 16
+"""Tasks of one run that wait in the queue: nobody waits behind more of them."""
 
 taken_seconds = 3.0
 """How long a step is in work without a task: most that are taken with a report end before."""
@@ -51,28 +56,56 @@ class DispatchPolicy:
         now, next_due = self._clock.now(), None
         seen: set[_Attempt] = set()
         taken: dict[_Attempt, datetime] = {}
+        async with aclosing(self._runs()) as runs:
+            async for steps in runs:
+                due_steps: list[OpenStep] = []
+                for step in steps:
+                    attempt, due = _attempt(step), step.due
+                    if step.in_work and not is_full and attempt not in self._ensured:
+                        taken[attempt] = self._taken.get(attempt, now)
+                        due = taken[attempt] + timedelta(seconds=taken_seconds)
+                    if due is not None and due > now:
+                        next_due = min(due, next_due or due)
+                    else:
+                        due_steps.append(step)
+                seen |= await self._ensure(due_steps)
+        self._ensured &= seen
+        self._taken = taken
+        return next_due
+
+    async def _runs(self) -> AsyncGenerator[Sequence[OpenStep], None]:
+        """The open steps of each run."""
+        found: list[OpenStep] = []
         after: tuple[str, str] | None = None
         while True:
-            steps = await self._steps.open(after, page_steps_max)
-            for step in steps:
-                attempt = (step.task.run, step.task.step, step.task.attempt)
-                due = step.due
-                if step.in_work and not is_full and attempt not in self._ensured:
-                    taken[attempt] = self._taken.get(attempt, now)
-                    due = taken[attempt] + timedelta(seconds=taken_seconds)
-                if due is not None and due > now:
-                    next_due = min(due, next_due or due)
-                else:
-                    await self._ensure(attempt, step.task)
-                    seen.add(attempt)
-            if len(steps) < page_steps_max:
-                self._ensured &= seen
-                self._taken = taken
-                return next_due
-            last = steps[-1].task
-            after = (str(last.run), last.step)
+            page = await self._steps.open(after, page_steps_max)
+            for step in page:
+                if found and found[0].task.run != step.task.run:
+                    yield found
+                    found = []
+                found.append(step)
+            if len(page) < page_steps_max:
+                break
+            after = (str(page[-1].task.run), page[-1].task.step)
+        if found:
+            yield found
 
-    async def _ensure(self, attempt: _Attempt, task: Task) -> None:
-        if attempt not in self._ensured:
-            await self._queue.ensure(task)
-            self._ensured.add(attempt)
+    async def _ensure(self, steps: Sequence[OpenStep]) -> set[_Attempt]:
+        """See to it that due steps of one run have their tasks, but for those that would wait
+        behind too many others of it; returns the attempts that have."""
+        waiting = sum(not step.in_work and _attempt(step) in self._ensured for step in steps)
+        seen: set[_Attempt] = set()
+        for step in steps:
+            attempt = _attempt(step)
+            if attempt not in self._ensured:
+                if not step.in_work and waiting >= waiting_max:
+                    continue
+                await self._queue.ensure(step.task)
+                self._ensured.add(attempt)
+                waiting += not step.in_work
+            seen.add(attempt)
+        return seen
+
+
+def _attempt(step: OpenStep) -> _Attempt:
+    return (step.task.run, step.task.step, step.task.attempt)

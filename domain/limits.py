@@ -3,13 +3,14 @@
 event_bytes_max = 64 * 1024
 """Encoded payload of one event: a fact with references, never data."""
 
-definition_bytes_max = 512 * 1024
-"""Encoded pipeline definition with its files; below the bus's largest message (1 MiB)."""
+definition_bytes_max = 800 * 1024
+"""Encoded pipeline definition with its files: as many steps as are allowed fit, and it stays below
+the bus's largest message (1 MiB)."""
 
 part_bytes_max = 48 * 1024
 """Encoded part of a plan or of column edges: leaves room for the envelope under 64 KiB."""
 
-command_bytes_max = 768 * 1024
+command_bytes_max = 896 * 1024
 """Encoded payload of one command: a definition and its wrapping."""
 
 steps_max = 10_000

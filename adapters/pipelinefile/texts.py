@@ -4,8 +4,9 @@ import stat
 from pathlib import Path
 
 from domain.errors import Malformed, NotFound
+from domain.limits import definition_bytes_max
 
-text_bytes_max = 512 * 1024
+text_bytes_max = definition_bytes_max
 """One file: a whole definition must not be larger."""
 
 

@@ -67,12 +67,20 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     age_seconds_max: float = 3600.0
     retire_bytes: int = 512 * 2**20
     """A child that holds on to more than this after a step is replaced."""
+    kept_per_place: int = 2
+    """Children that are alive for each that works: pipelines that take turns need not each have
+    their Python loaded anew."""
     pass_fds: tuple[int, ...] = ()
     """Descriptors that every child inherits, such as the data directory's lock."""
     command: tuple[str, ...] = (sys.executable, "-m", "runtime.child")
     on_born: Callable[[int], None] = _nothing
     """Told each child's process id."""
     on_gone: Callable[[int], None] = _nothing
+
+    @property
+    def kept_max(self) -> int:
+        """Children alive at once, working or not."""
+        return self.size * self.kept_per_place
 
 
 class ChildPool(StepRunner, Binder):
@@ -196,9 +204,8 @@ class ChildPool(StepRunner, Binder):
         async with self._starting:
             if (found := self._fitting(bundle)) is not None:
                 return found
-            if len(self._children) >= self._options.size and self._idle:
-                # All places are taken by children of other bundles: the one idle longest makes
-                # room.
+            if len(self._children) >= self._options.kept_max and self._idle:
+                # They are bound to other bundles: the one idle longest makes room.
                 oldest = min(self._idle, key=lambda child: child.idle_since)
                 self._idle.remove(oldest)
                 await self._end(oldest)
@@ -256,7 +263,7 @@ class ChildPool(StepRunner, Binder):
             and now - child.born < self._options.age_seconds_max
             and child.resident_bytes < self._options.retire_bytes
         )
-        if not is_fit or len(self._idle) >= self._options.size:
+        if not is_fit or len(self._idle) >= self._options.kept_max:
             await self._end(child)
             return
         child.idle_since = now

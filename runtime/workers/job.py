@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import anyio
+from msgspec import Struct
 
 from commands.ports import LeaseState, Task, TaskDelivery
 from commands.steps.ports import StepWork
@@ -18,11 +19,28 @@ def key_of(task: Task) -> Key:
     return (task.run, task.step, task.attempt)
 
 
+class Stint(Struct, frozen=True, kw_only=True):
+    """How much longer a worker may go on with what its reports make ready."""
+
+    end: float
+    """On the monotonic clock, in seconds."""
+    takes_left: int
+
+    def lasts(self, now: float) -> bool:
+        """Whether one more step may be taken."""
+        return self.takes_left > 0 and now < self.end
+
+    def next(self) -> "Stint":
+        """What is left when one was taken."""
+        return Stint(end=self.end, takes_left=self.takes_left - 1)
+
+
 class Job(Holder):
     """With every delivery of its task; without any where it came with a command's reply."""
 
-    def __init__(self, task: Task, *deliveries: TaskDelivery) -> None:
+    def __init__(self, task: Task, stint: Stint, *deliveries: TaskDelivery) -> None:
         self.task = task
+        self.stint = stint
         self.deliveries = list(deliveries)
         self.given: tuple[UUID, StepWork] | None = None
         """Work whose lease is held already, and the command that gave it."""

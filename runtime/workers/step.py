@@ -29,6 +29,7 @@ from commands.ports import (
     Hands,
     Leases,
     Task,
+    TaskDelivery,
     TaskSource,
 )
 from commands.steps.ports import ChildLost, StepRunner, StepWork
@@ -39,14 +40,20 @@ from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
 from runtime.workers.heartbeat import Heartbeat
-from runtime.workers.job import Job, Key, key_of
+from runtime.workers.job import Job, Key, Stint, key_of
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
     """How a step worker spends its time."""
 
     steps_max: int = 4
-    """Steps worked on at once."""
+    """Steps worked on at once. As many more may wait here for their turn if their runs were started
+    here, so that small runs need not wait behind the tasks of a large one."""
+    takes_max: int = 8
+    """Steps taken with a report, one after the other, before the worker looks into the queue again,
+    where others may wait."""
+    stint_seconds: float = 1.0
+    """The same in time: nothing more is taken after it."""
     poll_seconds: float = 1.0
     heartbeat_seconds: float = 3.0
     """A third of the time after which a silent worker's task goes to another."""
@@ -97,8 +104,8 @@ class StepPart(Part, Hands):
         return len(self._jobs)
 
     def offer(self) -> str:
-        """Its name where it is free and stays; the place is kept until `give`."""
-        if self._taken >= self._limits.steps_max or not self._taker():
+        """Its name where it stays and has room; the place is kept until `give`."""
+        if self._taken >= 2 * self._limits.steps_max or not self._is_staying:
             return ""
         self._promised += 1
         return self._worker
@@ -110,7 +117,7 @@ class StepPart(Part, Hands):
         if work is not None:
             given = msgspec.convert(work, StepWork)
             task = Task(run=given.run, step=given.step, attempt=given.attempt)
-            job = Job(msgspec.structs.replace(task, traceparent=given.traceparent))
+            job = self._job(msgspec.structs.replace(task, traceparent=given.traceparent))
             job.given = (cause, given)
             self._begin(job)
         self._freed.set()
@@ -119,6 +126,14 @@ class StepPart(Part, Hands):
     def _taken(self) -> int:
         """Places."""
         return len(self._jobs) + self._promised
+
+    @property
+    def _is_staying(self) -> bool:
+        return self._crew is not None and not self._crew[1].is_draining
+
+    def _job(self, task: Task, *deliveries: TaskDelivery) -> Job:
+        end = self._ports.clock.monotonic() + self._limits.stint_seconds
+        return Job(task, Stint(end=end, takes_left=self._limits.takes_max), *deliveries)
 
     def nudge(self, run: UUID) -> None:
         """Look at once whether the leases of a run still count, as after a request to cancel."""
@@ -158,7 +173,7 @@ class StepPart(Part, Hands):
         for delivery in deliveries:
             known = self._jobs.get(key_of(delivery.task))
             if known is None:
-                self._begin(Job(delivery.task, delivery))
+                self._begin(self._job(delivery.task, delivery))
             else:
                 # The queue thinks that this worker is lost, or the step came without a task. All
                 # deliveries are held and finished.
@@ -283,7 +298,8 @@ class StepPart(Part, Hands):
                 traceparent=span.traceparent,
                 causation_id=cause,
             )
-            take = self._taker()
+            goes_on = self._is_staying and job.stint.lasts(self._ports.clock.monotonic())
+            take = self._worker if goes_on else ""
             while True:
                 told = _told(work, outcome, take)
                 try:
@@ -303,17 +319,12 @@ class StepPart(Part, Hands):
                     await job.finish()
                     return
 
-    def _taker(self) -> str:
-        """Who takes a step that becomes ready; nobody while this worker is being stopped."""
-        is_staying = self._crew is not None and not self._crew[1].is_draining
-        return self._worker if is_staying else ""
-
     def _go_on(self, job: Job, cause: UUID, given: Any) -> None:
         """Begin the work that came with a report's reply, in the place of what is done."""
         work = msgspec.convert(given, StepWork)
         task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
         if key_of(task) not in self._jobs:  # the task has come meanwhile where the reply came late
-            job.following = Job(task)
+            job.following = Job(task, job.stint.next())
             job.following.given = (cause, work)
             self._jobs[key_of(task)] = job.following
 

@@ -187,7 +187,7 @@ async def test_drafts_are_run_by_their_number_and_stay_drafts() -> None:
 
 async def test_a_definition_above_the_limit_is_refused() -> None:
     async with open_stage() as stage:
-        files = {"a.sql": "x" * 600_000}
+        files = {"a.sql": "x" * 830_000}
         reply = await stage.send("pipeline.register", spec=sketch("flights", "a"), files=files)
         assert reply["code"] == "too_large"
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from commands.dispatch import DispatchPolicy, full_round_seconds, taken_seconds
+from commands.dispatch import DispatchPolicy, full_round_seconds, taken_seconds, waiting_max
 from commands.ports import OpenStep, OpenSteps, Task, TaskQueue
 from domain.errors import Unavailable
 from runtime.supervisor import open_supervisor
@@ -70,10 +70,12 @@ async def open_policy() -> AsyncIterator[tuple[ListSteps, ListQueue, PolicyPart]
     assert supervisor.crashes == ()
 
 
-def open_step(step: str, due: float | None = None, *, in_work: bool = False) -> OpenStep:
+def open_step(
+    step: str, due: float | None = None, *, in_work: bool = False, run: int = 1
+) -> OpenStep:
     """A step that is due in so many virtual seconds."""
     moment = VirtualClock(0).now() + timedelta(seconds=due) if due is not None else None
-    return OpenStep(task=Task(run=UUID(int=1), step=step, attempt=1), due=moment, in_work=in_work)
+    return OpenStep(task=Task(run=UUID(int=run), step=step, attempt=1), due=moment, in_work=in_work)
 
 
 async def test_open_steps_are_put_once_when_the_view_moves() -> None:
@@ -127,10 +129,23 @@ async def test_a_queue_that_refuses_is_tried_again() -> None:
 
 async def test_many_open_steps_are_read_page_by_page() -> None:
     async with open_policy() as (steps, queue, part):
-        steps.steps = [open_step(f"s{number:04}") for number in range(1200)]
+        steps.steps = [open_step("a", run=number) for number in range(1200)]
         part.wake()
         await anyio.sleep(0.1)
-        assert len(set(queue.put)) == 1200
+        assert len(queue.put) == 1200
+
+
+async def test_few_tasks_of_a_run_wait_in_the_queue() -> None:
+    async with open_policy() as (steps, queue, part):
+        names = [f"s{number:02}" for number in range(40)]
+        steps.steps = [*[open_step(name) for name in names], open_step("other", run=2)]
+        part.wake()
+        await anyio.sleep(0.1)
+        assert queue.put == [*names[:waiting_max], "other"]
+        steps.steps[:3] = [open_step("s00", in_work=True), open_step("s01", in_work=True)]
+        part.wake()
+        await anyio.sleep(0.1)
+        assert queue.put[waiting_max + 1 :] == names[waiting_max : waiting_max + 3]
 
 
 async def test_a_step_that_was_taken_is_put_only_if_it_takes_long() -> None:

@@ -86,15 +86,36 @@ async def test_a_start_that_is_refused_takes_no_place() -> None:
         assert shop.part.offer() == "w1"
 
 
+async def test_a_long_chain_makes_room_for_what_waits_in_the_queue() -> None:
+    async with open_shop(*[at_once] * 30) as shop:
+        chain = ["s0", *[f"s{number}: s{number - 1}" for number in range(1, 12)]]
+        run = await shop.stage.started(*chain)
+        await shop.put(run, "s0")
+        await anyio.sleep(1)
+        takes = StepLimits().takes_max
+        assert [work.step for work in shop.runner.works] == [f"s{n}" for n in range(takes + 1)]
+        await shop.put(run, f"s{takes + 1}")
+        await anyio.sleep(1)
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
+
+
+async def test_nothing_is_taken_after_long_work() -> None:
+    async with open_shop(long) as shop:
+        run = await shop.stage.started("a", "b: a")
+        await shop.put(run)
+        await anyio.sleep(70)
+        assert [work.step for work in shop.runner.works] == ["a"]
+
+
 async def test_runs_beyond_the_places_of_a_worker_wait_for_the_queue() -> None:
     async with open_shop(long) as shop:
         shop.stage.dispatcher.employ(shop.part)
         runs = [await shop.stage.started("a")]
-        for _ in range(5):
+        for _ in range(9):
             runs.append(str((await shop.stage.send("run.start", pipeline="flights"))["run"]))
         await anyio.sleep(5)
         begun = [run for run in runs if "run.step_started.v1" in await shop.tags(run)]
-        assert begun == runs[: StepLimits().steps_max]
+        assert begun == runs[: 2 * StepLimits().steps_max]
 
 
 async def test_a_worker_that_is_stopped_gets_no_new_runs() -> None:

@@ -303,7 +303,7 @@ def test_structure_is_told_at_once(tmp_path: Path) -> None:
     [
         (b"\0\1\2\3" * 100, "is a binary file"),
         (b"pipeline: caf\xe9\n", "is not UTF-8 (line 1)"),
-        (b"# " + b"x" * 600_000, "has 600002 bytes, more than 524288"),
+        (b"# " + b"x" * 900_000, "has 900002 bytes, more than 819200"),
     ],
 )
 def test_what_is_no_text_is_refused(content: bytes, message: str, tmp_path: Path) -> None:

@@ -104,7 +104,23 @@ async def test_a_child_with_python_of_one_bundle_never_runs_anothers(project: Pr
         one = pid_in(project, await pool.run(project.work("pid", first), first))
         two = pid_in(project, await pool.run(project.work("pid", second), second))
         assert one != two
-        assert len(pool.pids) == 1
+        # Whoever comes back finds its own child, as long as there are places.
+        again = pid_in(project, await pool.run(project.work("pid", first, lease=2), first))
+        assert again == one
+        assert len(pool.pids) == 2
+
+
+async def test_who_has_waited_longest_makes_room_for_another_bundle(project: Project) -> None:
+    options = replace(project.options(size=1), kept_per_place=1)
+    async with ChildPool.open(options) as pool:
+        seen = set()
+        for number in range(3):
+            project.files = {"steps.py": f"{FUNCTIONS}\nX = {number}\n"}
+            definition = project.definition()
+            await ingest(pool, project, definition)
+            seen.add(pid_in(project, await pool.run(project.work("pid", definition), definition)))
+            assert len(pool.pids) == 1
+        assert len(seen) == 3
 
 
 CLASHING = ("adapters", "commands", "domain", "json", "runtime", "sqlglot")
