@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
+import psutil
 import psycopg
 from anyio import to_thread
 
@@ -109,6 +110,22 @@ class PostgresServer:
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
+
+    def crash(self) -> None:
+        """Kill it with all its sessions, as when the power goes."""
+        if self._process is not None:
+            below = psutil.Process(self._process.pid).children(recursive=True)
+            self._process.kill()
+            for one in below:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            self.stop(signal.SIGKILL)
+            psutil.wait_procs(below, ready_looks_max / 50)
+
+    def move(self, files: Path, seen: Path) -> None:
+        """Bring the files of a stopped server to a place that it will see as another one."""
+        self.folder.rename(files)
+        self.folder.symlink_to(seen)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """As the superuser, at once."""

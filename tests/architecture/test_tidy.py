@@ -36,7 +36,7 @@ CATCHERS = {
     "adapters/engines/python.py",  # a step's function may raise anything
     "runtime/child.py",  # the same, at the border of the process
 }
-POLLERS = {"tests/e2e/project.py", "examples/demo.py"}
+POLLERS = {"tests/e2e/project.py", "tests/faults/disk.py", "examples/demo.py"}
 """What another process does can only be asked for again and again, in one place."""
 
 

@@ -133,12 +133,13 @@ def postmaster(postgres: PostgresServer, system: Cluster, chance: random.Random)
         return f"a backend, one of {len(pids)}"
     postgres.stop(signal.SIGKILL)
     # Sessions of the dead server hold its memory until they notice.
-    system.project.until(partial(_starts, postgres), database_seconds_max)
+    system.project.until(partial(starts, postgres), database_seconds_max)
     system.revive()
     return "postmaster"
 
 
-def _starts(postgres: PostgresServer) -> bool:
+def starts(postgres: PostgresServer) -> bool:
+    """Whether the server could be started."""
     try:
         postgres.start()
     except Defect:

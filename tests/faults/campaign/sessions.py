@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from tests.faults.campaign import harm, kills, signals
+from tests.faults.campaign import harm, kills, power, signals
 from tests.faults.campaign.room import Session
 
 SESSIONS: Mapping[str, Session] = {
     **kills.SESSIONS,
+    **power.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
     "R12 sleeping role": signals.sleeper,
@@ -18,6 +19,10 @@ SMALL: Mapping[str, int] = {
     "R5 nats-server": 3,
     "R7 everything": 2,
     "R7 everything (cluster)": 1,
+    "R8 power cut": 2,
+    "R8 power cut (cluster)": 1,
+    "R8 guard: SQLite": 1,
+    "R8 guard: PostgreSQL": 1,
     "R9 harmed event store": 4,
     "R28 graceful stop": 2,
 }

@@ -86,6 +86,7 @@ class Embedded:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
         self.process.wait()
+        psutil.wait_procs(below, stop_seconds_max)
 
     def below(self, word: str) -> list[psutil.Process]:
         """Processes under the service whose command line holds a word."""
@@ -138,7 +139,7 @@ class Cluster:
         self._port = port
         self._bus = folder / "js"
         place = folder / "project"
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         self.project = Project(
             place,
             HEADWATER_NATS=f"nats://127.0.0.1:{port}",
@@ -175,6 +176,19 @@ class Cluster:
         """kill -9 of one role's process, and of nothing else."""
         self.processes[role].kill()
         self.processes[role].wait()
+
+    def kill_all(self) -> None:
+        """kill -9 of every role, whatever is below it, and the bus."""
+        assert self.nats is not None
+        below = [one for process in self.processes.values() for one in descendants(process.pid)]
+        for process in (*self.processes.values(), self.nats):
+            process.kill()
+        for one in below:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        for process in (*self.processes.values(), self.nats):
+            process.wait()
+        psutil.wait_procs(below, stop_seconds_max)
 
     def revive(self) -> None:
         """Start again what has ended: a service manager's work."""
