@@ -10,6 +10,7 @@ power cut takes, or leaves without its content, costs the work that it would hav
 
 import os
 from contextlib import suppress
+from errno import EMLINK, ENOSYS, ENOTSUP, EPERM, EXDEV
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +29,9 @@ a second."""
 _compared_bytes_max = 1024 * 1024
 """A dataset up to this size is not written again where it is there already: to see that its bytes
 are the same costs less than to sync them."""
+
+_NO_LINKS = frozenset((EPERM, ENOTSUP, ENOSYS, EXDEV, EMLINK))
+"""What file systems say that have no hard links, or not here."""
 
 _looked_at_max = 1_024
 """Datasets of which it is remembered how their files were left."""
@@ -62,7 +66,13 @@ class FileArtifacts(Artifacts):
             self._scratch.mkdir(parents=True, exist_ok=True)
             if lent not in self._lent:
                 lent.unlink(missing_ok=True)
-                _link(place, lent)
+                try:
+                    os.link(place, lent)
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    # The file can be taken away then, as long as the step has not opened it.
+                    return place
                 self._lent.add(lent)
         return str(lent)
 
@@ -168,15 +178,6 @@ class FileArtifacts(Artifacts):
     def place(self, fingerprint: str) -> Path:
         """Where a dataset lies, if it is there."""
         return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
-
-
-def _link(path: str, name: Path) -> None:
-    try:
-        os.link(path, name)
-    except OSError:
-        # Not every file system has links of this kind; with the other kind the file can be taken
-        # away, as long as the step has not opened it.
-        os.symlink(path, name)
 
 
 def _touch(path: Path) -> None:

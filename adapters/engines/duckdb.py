@@ -5,6 +5,8 @@ Users' SQL is confined to the room of the step in work, where its inputs are lin
 Headwater's own are not, as they read what lies outside.
 """
 
+import errno
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -221,8 +223,18 @@ def _translated() -> Iterator[None]:
             _first(error),
             hint="a query can read the steps before it, no files and no settings",
         ) from error
+    except duckdb.IOException as error:
+        raise _unread(error) from error
     except duckdb.Error as error:
         raise _broken_by(error) from error
+
+
+def _unread(error: duckdb.IOException) -> StepBroken:
+    """The disk's own word. Where it is about no file, it is about the query."""
+    for number in (errno.EIO, errno.EROFS, errno.ENODEV, errno.ESTALE):
+        if os.strerror(number) in str(error):
+            return broken("io_error", _first(error), hint="look at the disk", retryable=True)
+    return _broken_by(error)
 
 
 def _broken_by(error: duckdb.Error) -> StepBroken:

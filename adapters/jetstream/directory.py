@@ -13,6 +13,17 @@ storage_bytes_max = 8 * 1024**3
 """All streams together; they are windows and queues, the archive is the event store."""
 
 
+full_bytes_max = 1024 * 1024
+"""Free space with which a disk counts as full."""
+
+room_bytes_min = 16 * 1024 * 1024
+"""Free space with which it does not any more."""
+
+_GIVEN_UP = b"critical write error"
+"""What the server's log says of a stream that stores nothing any more until the server is started
+again, whatever becomes of the disk."""
+
+
 class ConnectionFile(Struct, frozen=True):
     """What a client needs: `connection.json`, readable by its owner only."""
 
@@ -38,6 +49,8 @@ class ServerDirectory:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory.absolute()
+        self._log_read = 0
+        self._was_full = False
 
     @property
     def log(self) -> Path:
@@ -87,6 +100,31 @@ class ServerDirectory:
         """The folders of JetStream and of its streams that are there now."""
         store = self._path / "jetstream"
         return frozenset(one for one in (store, *store.glob("*/streams/*")) if one.is_dir())
+
+    def begin_watch(self) -> None:
+        """A server is being started: what was before is none of its doing."""
+        self._log_read = self.log.stat().st_size if self.log.exists() else 0
+        self._was_full = False
+
+    def has_given_up(self) -> bool:
+        """Whether the server may have stopped to store anything, since its last write had failed:
+        by its log, or since the disk was full, where it could not even say so."""
+        room = os.statvfs(self._path)
+        free = room.f_bavail * room.f_frsize
+        if free < full_bytes_max:
+            self._was_full = True
+            return False
+        return self._log_tells() or (self._was_full and free > room_bytes_min)
+
+    def _log_tells(self) -> bool:
+        try:
+            with self.log.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(self._log_read if self._log_read <= size else 0)  # it may be a new one
+                told, self._log_read = log.read(), size
+        except OSError:
+            return False
+        return _GIVEN_UP in told.lower()
 
     def clear(self) -> None:
         """Remove what is true only while a server runs."""

@@ -80,8 +80,9 @@ def _nothing(_pid: int) -> None:
 class NatsServer:
     """A running server; `NatsServer.start` makes one.
 
-    When it dies, or its files are removed under it (it would run on without storing anything), it
-    is started again on the same port and directory, within a second; clients notice a reconnect.
+    When it dies, or would run on without storing anything (its files were removed under it, or the
+    disk has failed or was full), it is started again on the same port and directory, within a
+    second; clients notice a reconnect.
     Its pid is in `server.pid` as long as it should be running. The caller holds the directory by a
     lock: two servers on one directory lose messages.
     """
@@ -159,7 +160,7 @@ class NatsServer:
         while process.returncode is None:
             known = self._folders
             self._folders = await to_thread.run_sync(self._files.folders)
-            if not known <= self._folders:
+            if not known <= self._folders or await to_thread.run_sync(self._files.has_given_up):
                 process.kill()
                 return
             with anyio.move_on_after(watch_seconds):
@@ -168,6 +169,7 @@ class NatsServer:
     async def _spawn(self) -> None:
         """Start the process and wait until it answers."""
         self._folders = frozenset()  # what was there before may have gone with the last one
+        await to_thread.run_sync(self._files.begin_watch)
         configuration = await to_thread.run_sync(self._files.configure, self._port, self.token)
         command = [self._options.binary, "-c", configuration]
         if sys.platform == "linux":

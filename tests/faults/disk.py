@@ -64,9 +64,14 @@ class Disk:
         """Let an operation fail on files whose path matches; `after` so many, `times` times."""
         self._tell(fail=operation, name=name, error=error, **rule)
 
-    def failed(self) -> int:
-        """How often it has failed since."""
-        return int(self._tell()["failed"])
+    def met(self, seconds: float, more: float) -> int:
+        """Wait until something has failed, but no longer than `seconds`, and `more` after that;
+        returns how often it has."""
+        end = time.monotonic() + seconds
+        while not (failed := int(self._tell()["failed"])) and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(more)
+        return failed
 
     def heal(self) -> None:
         """Fail no more."""

@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import suppress
 from functools import partial
 
@@ -31,8 +31,14 @@ pause_seconds_max = 0.7
 Strike = Callable[[random.Random], str]
 
 
-def struck(system: Embedded | Cluster, strike: Strike, seed: int, strikes: int) -> Counted:
-    """Load, strikes, quiet, invariants."""
+def struck(
+    system: Embedded | Cluster,
+    strike: Strike,
+    seed: int,
+    strikes: int,
+    excuses: Set[str] = invariants.EXCUSES,
+) -> Counted:
+    """Load, strikes, quiet, invariants; `excuses` are the errors that a run may fail with."""
     chance = random.Random(f"strikes {seed}")
     ledger = Ledger(system.project.folder / "ledger.jsonl")
     load = Load(system.way, str(system.project.folder), ledger, seed)
@@ -44,7 +50,7 @@ def struck(system: Embedded | Cluster, strike: Strike, seed: int, strikes: int) 
                 load.calm_for(chance.uniform(0.02, pause_seconds_max))
                 ledger.struck(strike(chance))
                 slowest = max(slowest, _answered(load))
-        counts = invariants.check(system, ledger)
+        counts = invariants.check(system, ledger, excuses)
         return Counted(strikes=strikes, slowest=slowest, counts=counts)
     finally:
         ledger.close()

@@ -51,10 +51,11 @@ def service(room: Room, seed: int, strikes: int) -> Counted:
         outside(cut_off.root, room.folder)
         with embedded(cut_off.root) as system:
             cut_off.settle()  # what a user has written long ago
-            return struck(system, partial(_power, system, cut_off), seed, strikes)
+            return struck(system, partial(power, system, cut_off), seed, strikes)
 
 
-def _power(system: Embedded, cut_off: Disk, chance: random.Random) -> str:
+def power(system: Embedded, cut_off: Disk, chance: random.Random) -> str:
+    """Kill everything, cut the power, and start again."""
     system.kill(everything=True)
     cut_off.cut()
     system.start()

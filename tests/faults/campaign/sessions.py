@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from tests.faults.campaign import harm, kills, power, signals
+from tests.faults.campaign import disks, harm, kills, power, signals
 from tests.faults.campaign.room import Session
 
 SESSIONS: Mapping[str, Session] = {
     **kills.SESSIONS,
     **power.SESSIONS,
+    **disks.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
     "R12 sleeping role": signals.sleeper,
@@ -24,6 +25,8 @@ SMALL: Mapping[str, int] = {
     "R8 guard: SQLite": 1,
     "R8 guard: PostgreSQL": 1,
     "R9 harmed event store": 4,
+    "R13 disk full": 2,
+    "R14 disk error": 2,
     "R28 graceful stop": 2,
 }
 """Size S: what is tried at every change, and with how many strikes."""
