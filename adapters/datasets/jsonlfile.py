@@ -53,7 +53,9 @@ def _saved_at_once(reading: Reading, engine: Engine, look: Look) -> bool:
     """Whether the engine could read all of the file in one pass."""
     rows = _relation(reading, reading.read_as)
     try:
-        engine.save(f"select {reading.required} from {rows}", reading.target)
+        engine.save(
+            f"select {reading.required} from {rows}", reading.target, large=reading.is_large
+        )
     except StepBroken as stopped:
         look.hold()
         if stopped.error.code != "sql_error":

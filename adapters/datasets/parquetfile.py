@@ -47,7 +47,8 @@ def _no_parquet(reading: Reading, reason: str) -> StepBroken:
 def _read(reading: Reading, engine: Engine, found: dict[str, str]) -> int:
     sieve = _sieve(reading, found)
     shown = ", ".join(f"{made} as {quoted(name)}" for name, made in sieve.made.items())
-    engine.save(f"select {shown} from read_parquet({literal(reading.path)})", reading.target)
+    rows = f"read_parquet({literal(reading.path)})"
+    engine.save(f"select {shown} from {rows}", reading.target, large=reading.is_large)
     if not sieve.tests:
         return 0
     is_wrong = " or ".join(f"({test})" for test in sieve.tests.values())

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
 from commands.steps.sql import is_written, quoted, required_cast, said_type, sql_type
 from domain.data.dataset import OuterDataset
+
+_large_bytes_min = 8 * 2**20
+"""Bytes of a file from which on what is read of it counts as large."""
 
 _text_chars_max = 200
 _INTEGER = "BIGINT"
@@ -41,6 +45,11 @@ class Reading(Struct, frozen=True, kw_only=True):
     declared: bool
     extra: Literal["fail", "keep", "drop"] = "fail"
     """What becomes of columns that are not among the types."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the file has so many rows that how they are encoded takes its time."""
+        return os.path.getsize(self.path) >= _large_bytes_min
 
     @property
     def sql_types(self) -> dict[str, str]:

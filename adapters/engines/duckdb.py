@@ -47,6 +47,11 @@ _STEADY = frozenset(
 _ORDERED = frozenset({"ORDER_BY", "TOP_N"})
 _PASSING = frozenset({"LIMIT", "PROJECTION", "STREAMING_LIMIT"})
 _STEADY_JOINS = ("INNER", "LEFT", "SEMI", "ANTI", "MARK", "SINGLE")
+_SMALL = "format parquet, compression lz4_raw"
+_LARGE = f"{_SMALL}, parquet_version v2, dictionary_size_limit 1000, write_bloom_filter false"
+"""A sixth less to write, as what has many values goes into no dictionary. One of a fixed size is
+what a file of one row would have to pay for."""
+
 _outlines_max = 256
 """Texts whose outline is kept at hand: each is asked for more than once."""
 
@@ -167,8 +172,10 @@ class DuckEngine(Engine):
         target: str,
         params: Mapping[str, SqlValue] | None = None,
         sink: Sink | None = None,
+        *,
+        large: bool = False,
     ) -> None:
-        options = "format parquet, compression lz4_raw" if sink is None else _options(sink)
+        options = (_LARGE if large else _SMALL) if sink is None else _options(sink)
         self.rows(
             f"copy (\n{query}\n) to {literal(target)} ({options}, use_tmp_file false)", params
         )

@@ -51,6 +51,7 @@ def written(job: Job, engine: Engine, plan: QueryCount, target: str) -> QueryCou
     query = job.query
     values = job.values(engine, query)
     settled = engine.settled(query, values)
+    large = any(one.is_large for one in job.inputs)
     if plan.made:
         counting = Counting(job, engine)
         try:
@@ -64,9 +65,9 @@ def written(job: Job, engine: Engine, plan: QueryCount, target: str) -> QueryCou
         else:
             shown = f"select * exclude ({listed(plan.hidden)}) from {_made(plan)}"
             is_open = settled != query.strip().removesuffix(";")
-            engine.save(f"from ({shown}) order by all" if is_open else shown, target)
+            engine.save(f"from ({shown}) order by all" if is_open else shown, target, large=large)
             return plan
-    engine.save(settled, target, values)
+    engine.save(settled, target, values, large=large)
     return plan
 
 

@@ -59,7 +59,7 @@ def clean(job: Job, step: Clean) -> Made:
             final = f"select {listed(list(layers.columns))} from ({layers.written})"
             if layers.is_shuffled:
                 final += f" order by {ROW}"
-            engine.save(final, scratch, job.values(engine, final))
+            engine.save(final, scratch, job.values(engine, final), large=source.is_large)
             removed = sum(one.rows for one in counts if one.effect == "removed")
             rejected = sum(one.rows for one in counts if one.effect == "quarantined")
             counted = StepOutcome(rows_in=source.version.rows, rows_filtered=removed, counts=counts)

@@ -10,7 +10,7 @@ from domain.pipeline.spec import PipelineSpec, plain
 from domain.pipeline.steps import Clean, Ingest, Step, Validate, kind_of
 from domain.run.events import ParamValue
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """Raised with every change of a step kind that can change what it writes."""
 
 _WITHOUT_MEANING = ("id", "description", "retry", "timeout", "memory")

@@ -36,6 +36,9 @@ from domain.pipeline.steps import (
 from domain.run.events import ParamValue, StepOutcome
 from domain.run.ledger import InputLedger
 
+_large_rows_min = 100_000
+"""Rows of an input from which on what is made of it counts as large."""
+
 _ASKED = re.compile(r"\$([a-z][a-z0-9_]*)")
 
 
@@ -48,6 +51,11 @@ class JobInput:
     path: str
     origin: Origin | None = None
     """The file that its rows come from one by one."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has so many rows that how a file of them is encoded takes its time."""
+        return self.version.rows >= _large_rows_min
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,9 +134,11 @@ class Engine(Protocol):
         target: str,
         params: Mapping[str, SqlValue] | None = None,
         sink: Sink | None = None,
+        *,
+        large: bool = False,
     ) -> None:
         """Write a query's rows, in order, to one of the engine's outputs: as a Parquet file, or
-        as a sink wants it."""
+        as a sink wants it. `large` says that many are expected: it changes the file, no row."""
         ...
 
 

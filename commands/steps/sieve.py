@@ -42,7 +42,7 @@ def sift(
     with job.bench.engines.open({source.name: source.path}, files) as engine:
         ordered = sorted(terms, key=lambda term: isinstance(term, Unique))
         counts = _mark(engine, relation, ordered)
-        _save_kept(engine, relation, ordered, targets[0])
+        _save_kept(engine, relation, ordered, targets[0], large=source.is_large)
         places = f"({lines.of(_APART)}) using ({ROW})"
         apart = Apart(
             relation=f"{relation.source} join {_APART} using ({ROW}) join {places}",
@@ -94,16 +94,19 @@ def _mark(engine: Engine, relation: Relation, terms: Sequence[RowTerm]) -> tuple
     )
 
 
-def _save_kept(engine: Engine, relation: Relation, terms: Sequence[RowTerm], target: str) -> None:
+def _save_kept(
+    engine: Engine, relation: Relation, terms: Sequence[RowTerm], target: str, *, large: bool
+) -> None:
     names = listed([*relation.columns])
     if any(isinstance(term, Unique) for term in terms):
         # A join keeps no order.
         left = f"{relation.source} anti join {_APART} using ({ROW}) order by {ROW}"
-        engine.save(f"select {names} from {left}", target)
+        engine.save(f"select {names} from {left}", target, large=large)
         return
     values = Values()
     wrong = " or ".join(breaking(term, relation.columns, values) for term in terms)
-    engine.save(f"select {names} from {relation.source} where not ({wrong})", target, values.bound)
+    right = f"select {names} from {relation.source} where not ({wrong})"
+    engine.save(right, target, values.bound, large=large)
 
 
 def _told(terms: Sequence[RowTerm], say: Callable[[RowTerm], str]) -> str:

@@ -39,10 +39,12 @@ class LossyEngine(Engine):
         target: str,
         params: Mapping[str, SqlValue] | None = None,
         sink: Sink | None = None,
+        *,
+        large: bool = False,
     ) -> None:
         (row,) = self._engine.rows(f"select count(*) from ({query})", params)
         assert isinstance(row[0], int)
-        self._engine.save(f"from ({query}) limit {row[0] - 7}", target, params, sink)
+        self._engine.save(f"from ({query}) limit {row[0] - 7}", target, params, sink, large=large)
 
 
 class LossyEngines(Engines):
