@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from adapters.datasets.jumps import Jumps
-from adapters.datasets.scan import Scan
+from adapters.datasets.scan import Scan, identity_of
 from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
 from commands.steps.sql import is_written, quoted, required_cast, said_type, sql_type
@@ -48,8 +47,9 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     @property
     def is_large(self) -> bool:
-        """Whether the file has so many rows that how they are encoded takes its time."""
-        return os.path.getsize(self.path) >= _large_bytes_min
+        """Whether the file has so many rows that how they are encoded takes its time.
+        Raises `StepBroken` where it is gone."""
+        return identity_of(self.path).size >= _large_bytes_min
 
     @property
     def sql_types(self) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """Large datasets are encoded in another way than small ones, and hold the same rows in order."""
 
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 
+from adapters.datasets.reading import Reading
+from commands.steps.ports import StepBroken
 from domain.data.dataset import DatasetVersion
 from tests.commands.steps.bench import Bench, Walk
 
@@ -44,3 +48,13 @@ def test_rows_and_their_order_are_the_same_however_many(
     assert {step: one.output for step, one in again.all().items()} == {
         step: one.output for step, one in done.items()
     }
+
+
+def test_a_file_that_is_gone_when_its_size_is_asked_for_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "gone.csv")
+    reading = Reading(
+        name="s", path=path, target="", rejects="", texts="", jumps="", types={}, declared=True
+    )
+    with pytest.raises(StepBroken) as stopped:
+        _ = reading.is_large
+    assert stopped.value.error.code == "source_missing"
