@@ -159,6 +159,7 @@ class ChildPool(StepRunner, Binder):
 
     async def _ask_once(self, request: BindRequest) -> Reply:
         child = await self._take(None)
+        self._look_ahead()
         reply: Reply | None = None
         try:
             with anyio.fail_after(_bind_seconds_max):

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 
-from tests.faults.campaign import disks, harm, kills, power, signals
+from tests.faults.campaign import copies, disks, harm, kills, poison, power, signals
 from tests.faults.campaign.room import Session
 
 SESSIONS: Mapping[str, Session] = {
     **kills.SESSIONS,
     **power.SESSIONS,
     **disks.SESSIONS,
+    **poison.SESSIONS,
+    **copies.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
     "R12 sleeping role": signals.sleeper,
@@ -27,6 +29,9 @@ SMALL: Mapping[str, int] = {
     "R9 harmed event store": 4,
     "R13 disk full": 2,
     "R14 disk error": 2,
+    "R16 poison in the store": 1,
+    "R24 backup": 1,
+    "R25 replay": 2,
     "R28 graceful stop": 2,
 }
 """Size S: what is tried at every change, and with how many strikes."""
