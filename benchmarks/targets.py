@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from benchmarks import commands, noop, raw, refold
 from benchmarks.bulk import PIPELINE, make_source, plain_script
 from benchmarks.memory import idle_memory, peak_memory
-from benchmarks.report import Figure, Part, median_seconds
+from benchmarks.report import Figure, Part, median_seconds, number
 from benchmarks.service import HEADWATER, environment, make_project, service
 from tests.postgres import PASSWORD, postgres_server
 
@@ -28,7 +28,7 @@ def _done(folder: Path, *words: str | Path) -> None:
 
 def _beside(figure: Figure, name: str, value: float) -> Figure:
     """The figure with its baseline, in the same unit."""
-    told = f"{name}: {value:,.3g} {figure.unit}"
+    told = f"{name}: {number(value)} {figure.unit}"
     return replace(figure, baseline=told, ratio=figure.value / value)
 
 

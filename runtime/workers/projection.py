@@ -8,7 +8,10 @@ step_seconds = 1.0
 """How long a silent feed is waited for before the store is asked."""
 
 rest_seconds = 0.005
-"""From one batch to the next: what a quick run does meanwhile costs one transaction."""
+"""Behind a small batch: what a quick run does meanwhile costs one transaction."""
+
+small_events_max = 16
+"""Events of a small batch. Under load batches are larger by themselves."""
 
 
 class ProjectionPart(Part):
@@ -32,5 +35,5 @@ class ProjectionPart(Part):
                     signals.halt(self._worker.halted)
                 else:
                     signals.ready()
-                if await self._worker.step(step_seconds):
+                if 0 < await self._worker.step(step_seconds) <= small_events_max:
                     await self._clock.sleep(rest_seconds)

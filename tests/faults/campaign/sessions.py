@@ -2,14 +2,26 @@
 
 from collections.abc import Mapping
 
-from tests.faults.campaign import copies, disks, harm, kills, poison, power, signals
+from tests.faults.campaign import (
+    copies,
+    disks,
+    harm,
+    kills,
+    points,
+    poison,
+    power,
+    signals,
+    writers,
+)
 from tests.faults.campaign.room import Session
 
 SESSIONS: Mapping[str, Session] = {
     **kills.SESSIONS,
+    **points.SESSIONS,
     **power.SESSIONS,
     **disks.SESSIONS,
     **poison.SESSIONS,
+    **writers.SESSIONS,
     **copies.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
@@ -19,6 +31,7 @@ SESSIONS: Mapping[str, Session] = {
 
 SMALL: Mapping[str, int] = {
     "R1 worker (child)": 4,
+    "R1-R4 at named points": 3,
     "R5 nats-server": 3,
     "R7 everything": 2,
     "R7 everything (cluster)": 1,
@@ -30,6 +43,7 @@ SMALL: Mapping[str, int] = {
     "R13 disk full": 2,
     "R14 disk error": 2,
     "R16 poison in the store": 1,
+    "R17 concurrent writers": 3,
     "R24 backup": 1,
     "R25 replay": 2,
     "R28 graceful stop": 2,

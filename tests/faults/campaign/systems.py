@@ -65,13 +65,14 @@ class Embedded:
         self._program = [*(program or [str(HEADWATER)]), "up"]
         self.process: Process | None = None
 
-    def start(self) -> None:
-        """Start it; who wants to know whether it is there sends a command."""
+    def start(self, **given: str) -> None:
+        """Start it; who wants to know whether it is there sends a command. `given` joins its
+        environment."""
         with (self.project.folder / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self._program,
                 cwd=self.project.folder,
-                env=self.project.environment,
+                env={**self.project.environment, **given},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
