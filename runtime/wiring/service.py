@@ -143,7 +143,7 @@ class _Composition:
         """
         site, resumed = self._site, tuple[UUID, ...]()
         for view in self._views.workers if self._views else ():
-            await self._supervisor.start(ProjectionPart(view, site.clock))
+            await self._supervisor.start(ProjectionPart(view))
         if self._policy is not None:
             resumed = await self._resume(stack, self._policy)
         if self._worker is not None and self._views is None:

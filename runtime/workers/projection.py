@@ -1,25 +1,17 @@
 """Keeps a view going."""
 
-from commands.ports import Clock
 from projections.worker import ProjectionWorker
 from runtime.supervisor import Part, Signals
 
 step_seconds = 1.0
 """How long a silent feed is waited for before the store is asked."""
 
-rest_seconds = 0.005
-"""Behind a small batch: what a quick run does meanwhile costs one transaction."""
-
-small_events_max = 16
-"""Events of a small batch. Under load batches are larger by themselves."""
-
 
 class ProjectionPart(Part):
     """Catches up, then follows the feed; stays halted where the view is."""
 
-    def __init__(self, worker: ProjectionWorker, clock: Clock) -> None:
+    def __init__(self, worker: ProjectionWorker) -> None:
         self._worker = worker
-        self._clock = clock
 
     @property
     def name(self) -> str:
@@ -35,5 +27,4 @@ class ProjectionPart(Part):
                     signals.halt(self._worker.halted)
                 else:
                     signals.ready()
-                if 0 < await self._worker.step(step_seconds) <= small_events_max:
-                    await self._clock.sleep(rest_seconds)
+                await self._worker.step(step_seconds)

@@ -78,7 +78,7 @@ class Core:
                 ticker=lasting.clock,
             )
             worker = ProjectionWorker(projection, ports, lambda _stretch: policy.wake())
-            await self.supervisor.start(ProjectionPart(worker, lasting.clock))
+            await self.supervisor.start(ProjectionPart(worker))
         relay = OutboxRelay(lasting.store, lasting.bus.publisher(), lasting.clock)
         self.supervisor.spawn(
             "relay", self._starter(RelayPart(relay, lasting.store, lasting.clock))
