@@ -69,7 +69,7 @@ class Catalog:
             if decoder is None:
                 raise Malformed(f"no event is known by the tag {tag!r}", hint="update Headwater")
             return decoder.decode(payload)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"a stored {tag} cannot be read: {error}") from error
 
 

@@ -93,7 +93,7 @@ def read_state(state: bytes) -> StoredState:
     """Metadata and the payload still as bytes. Raises `Malformed`."""
     try:
         return _decoder.decode(state)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"a stored event cannot be read: {error}") from error
 
 

@@ -91,7 +91,7 @@ def document_of(record: Recorded) -> Document:
     try:
         state = read_state(record.state)
         data = msgspec.json.decode(state.data)
-    except (Malformed, msgspec.MsgspecError) as error:
+    except (Malformed, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return {**told, **dict.fromkeys(_STATE), "problem": str(error)}
     return {
         **told,

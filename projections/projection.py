@@ -114,7 +114,7 @@ class Projection:
         try:
             stored = decode(state)
             return changes(Fact(position, stream, stored.data, stored))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"a stored {tag} cannot be read: {error}") from error
 
 

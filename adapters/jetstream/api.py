@@ -113,7 +113,8 @@ class JetStreamApi:
         await self.call(f"STREAM.PURGE.{stream}", {})
 
     async def message(self, stream: str, sequence: int) -> StoredMessage | None:
-        """The message at `sequence`, without its payload; None where there is none."""
+        """The message at `sequence`, without its payload; None where there is none. Headers that
+        cannot be read are somebody else's, and left out."""
         asked = msgspec.json.encode({"seq": sequence})
         answer = await self._ask(f"STREAM.MSG.GET.{stream}", asked)
         found = msgspec.json.decode(answer, type=_MessageAnswer)
@@ -126,7 +127,7 @@ class JetStreamApi:
         return StoredMessage(
             sequence=found.message.seq,
             subject=found.message.subject,
-            headers=headers_of(b64decode(found.message.hdrs)) if found.message.hdrs else {},
+            headers=_headers(found.message.hdrs),
         )
 
     async def _ask(self, operation: str, payload: bytes) -> bytes:
@@ -141,6 +142,13 @@ class JetStreamApi:
                 hint="run nats-server with -js",
             ) from error
         return answer.data
+
+
+def _headers(encoded: str) -> Mapping[str, str]:
+    try:
+        return headers_of(b64decode(encoded)) if encoded else {}
+    except ValueError:
+        return {}
 
 
 def stored(answer: Message) -> Stored:

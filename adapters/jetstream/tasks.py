@@ -231,7 +231,7 @@ class JetStreamTaskSource(TaskSource):
         self._expected -= 1
         try:
             task = _decoder.decode(message.data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             _log.warning("a task that cannot be read was removed: %s", error)
             self._connection.send(message.reply, b"+TERM")
         else:

@@ -158,7 +158,7 @@ def _id(headers: dict[str, str], name: str) -> UUID | None:
 def _arguments(payload: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(payload or b"{}", type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(
             f"the arguments are not a JSON object: {error}", hint='write {"limit": 10}, or nothing'
         ) from error

@@ -93,3 +93,29 @@ def test_a_payload_of_another_shape_is_malformed(payload: bytes) -> None:
 def test_fields_from_the_future_are_passed_over() -> None:
     event = CATALOG.decode("run.cancelled.v1", b'{"reason":"audit","mood":"calm"}')
     assert msgspec.to_builtins(event) == {"reason": "audit"}
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (b'"principal":"', b'"principal":"\xff'),
+        (b'"step":"', b'"step":"\xff'),
+        (b'"data":{', b'"data":{"deep":' + b"[" * 10_000 + b"]" * 10_000 + b","),
+    ],
+    ids=["no text beside the payload", "no text in the payload", "deep"],
+)
+def test_an_event_that_somebody_has_spoilt_cannot_be_read(good: bytes, bad: bytes) -> None:
+    stored = golden("run.step_started.v1.json")
+    state = msgspec.json.encode(stored.state)
+    assert good in state
+    record = Recorded(
+        position=7,
+        previous=6,
+        event_id=read_state(state).event_id,
+        stream=new_stream(),
+        version=1,
+        tag=stored.tag,
+        state=state.replace(good, bad, 1),
+    )
+    with pytest.raises(Malformed, match="cannot be read"):
+        from_record(record)

@@ -42,7 +42,8 @@ def test_an_altered_event_is_named(project: Project) -> None:
         """UPDATE stored_events
         SET state = CAST(replace(CAST(state AS TEXT), '"rows_out":2', '"rows_out":3') AS BLOB)
         WHERE rowid = (SELECT min(rowid) FROM stored_events
-                       WHERE instr(CAST(state AS TEXT), '"rows_out":2'))""",
+                       WHERE topic = 'run.data_ingested.v1'
+                         AND instr(CAST(state AS TEXT), '"rows_out":2'))""",
     )
     told = project.json("verify", "--chain", code=1)
     (finding,) = told["findings"]

@@ -181,6 +181,7 @@ async def test_what_cannot_be_taken_is_refused_with_a_code_and_leaves_no_trace(
     ("query", "payload"),
     [
         ("monitoring.runs", b"\xff"),
+        ("monitoring.runs", b'{"pipeline": "\xff"}'),
         ("monitoring.runs", b"[]"),
         ("monitoring.runs", b'{"colour": "red"}'),
         ("monitoring.runs", b'{"limit": -1}'),

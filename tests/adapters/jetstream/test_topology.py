@@ -109,9 +109,20 @@ async def test_what_is_no_event_is_told(broken: dict[str, str]) -> None:
         event_of({**headers, **broken} if broken else {}, b"")
 
 
-async def test_a_task_that_cannot_be_read_is_removed(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\xff no task",
+        b'{"run": "%s", "step": "\xff", "attempt": 1}' % str(RUN).encode(),
+        b'{"deep": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    ],
+    ids=["no JSON", "no text", "deep"],
+)
+async def test_a_task_that_cannot_be_read_is_removed(
+    connection: Connection, payload: bytes
+) -> None:
     topology, good = Topology(), task()
-    await connection.request(f"headwater.task.duckdb.{RUN}.x.1", b"\xff no task")
+    await connection.request(f"headwater.task.duckdb.{RUN}.x.1", payload)
     await JetStreamTaskQueue(connection, topology).ensure(good)
     async with JetStreamTaskSource.open(connection, topology) as source:
         (delivery,) = await source.next(5, 5.0)
@@ -119,6 +130,21 @@ async def test_a_task_that_cannot_be_read_is_removed(connection: Connection) -> 
         await delivery.finish()
     await connection.flush()
     assert (await JetStreamApi(connection).stream_state(topology.tasks)).messages == 0
+
+
+async def test_a_message_whose_headers_cannot_be_read_is_looked_past(
+    connection: Connection,
+) -> None:
+    publisher = JetStreamPublisher(connection, Topology())
+    (event,) = records(1)
+    await publisher.tail()
+    await publisher.publish([event], "e1", 0)
+    connection.send("headwater.event.run.mine.noise", b"{}", b"NATS/1.0\r\nMine: \xff\r\n\r\n")
+    await connection.flush()
+    last, carried = await publisher.tail()
+    assert last == 2
+    assert carried is not None
+    assert carried.position == event.position
 
 
 async def test_a_task_is_json_for_everybody(connection: Connection, other: Connection) -> None:

@@ -24,10 +24,20 @@ Poison = Callable[[str, bytes], tuple[str, bytes]]
 """Topic and state of an event to what shall stand in their place."""
 
 
+_deep = b"[" * 10_000 + b"]" * 10_000 + b","
+
 POISONS: Mapping[str, Poison] = {
     "bytes that are no JSON": lambda topic, _state: (topic, b"\xff\x00 nonsense"),
     "an unknown type": lambda _topic, state: ("run.teleported.v1", state),
     "a version of the future": lambda topic, state: (f"{topic.rpartition('.')[0]}.v999", state),
+    "a string that is no text": lambda topic, state: (
+        topic,
+        state.replace(b'"step":"', b'"step":"\xff', 1),
+    ),
+    "10,000 levels": lambda topic, state: (
+        topic,
+        state.replace(b'"data":{', b'"data":{"a":' + _deep, 1),
+    ),
     "the end is missing": lambda topic, state: (topic, state[: len(state) // 2]),
 }
 

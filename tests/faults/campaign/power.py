@@ -124,7 +124,7 @@ def _guarded(rows: Rows, settings: tuple[str, str], seed: int, strikes: int) -> 
     assert lost[safe] == 0, f"R8: {lost[safe]} acknowledged rows lost at {safe}"
     assert lost[unsafe] > 0, f"R8: nothing lost at {unsafe}: this disk keeps what it should lose"
     counts = {"acknowledged": acknowledged, "lost": lost[unsafe]}
-    return Counted(strikes=strikes * len(settings), counts=counts)
+    return Counted(strikes=strikes, counts=counts)
 
 
 def sqlite_guard(room: Room, seed: int, strikes: int) -> Counted:
