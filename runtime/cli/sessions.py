@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -168,16 +168,22 @@ class Way:
         """The session with a service; None where it stops before that."""
         if not await self._ready(holder):
             return None
-        try:
-            session = await self._connected(stack)
+        async with AsyncExitStack() as trying:
+            try:
+                session = await self._connected(trying)
+            except (NotFound, Unavailable, TimedOut):
+                if await self._is_ready(holder):
+                    raise
+                return None
             if holder.role == "run":
-                # It stays for those who have asked something, and may be about to leave.
-                await session.query("monitoring.runs", {"limit": 1})
+                # It stays for those who have asked something, and may be about to leave. What is
+                # wrong with one that stays is for the caller's own question to find.
+                with suppress(Unavailable, TimedOut):
+                    await session.query("monitoring.runs", {"limit": 1})
+                if not await self._is_ready(holder):
+                    return None
+            stack.push_async_callback(trying.pop_all().aclose)
             return session
-        except (NotFound, Unavailable, TimedOut):
-            if await self._is_ready(holder):
-                raise
-            return None
 
     async def _connected(self, stack: AsyncExitStack) -> Session:
         from runtime.wiring.client import connect_client

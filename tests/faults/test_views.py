@@ -2,13 +2,14 @@
 
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.e2e.project import Project
+from tests.e2e.project import HEADWATER, Project
 
 
 @pytest.fixture
@@ -95,20 +96,35 @@ def test_views_that_are_no_database_are_built_again(project: Project, content: b
     _answers(project, 2)
 
 
-def test_a_view_that_cannot_go_on_refuses_to_answer(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    project.json("run", "small.yaml")
-    with closing(sqlite3.connect(tmp_path / ".headwater/events.db")) as events:
+def _append_unknown(project: Project) -> None:
+    """An event of a type that nobody knows."""
+    with closing(sqlite3.connect(project.folder / ".headwater/events.db")) as events, events:
         state = events.execute("select state from stored_events limit 1").fetchone()[0]
         events.execute(
             "insert into stored_events (originator_id, originator_version, topic, state)"
             " values (?, 1, 'run.imagined.v9', ?)",
             (uuid4().hex, state),
         )
-        events.commit()
+
+
+def test_a_view_that_cannot_go_on_refuses_to_answer(project: Project) -> None:
+    _append_unknown(project)
 
     asked = project.run("runs")
 
     assert asked.returncode == 7
     assert "view monitoring has halted" in asked.stderr
     assert "run.imagined.v9" in asked.stderr
+
+
+def test_a_service_that_leaves_by_itself_tells_of_a_halted_view(project: Project) -> None:
+    _append_unknown(project)
+    service = subprocess.Popen([HEADWATER, "up", "--until-idle"], cwd=project.folder)
+    try:
+        holder = project.folder / ".headwater/holder.json"
+        project.until(lambda: holder.exists() and b'"ready":true' in holder.read_bytes())
+        told = project.run("services", "--json")
+    finally:
+        service.terminate()
+        service.wait(20)
+    assert "projection monitoring halted" in told.stdout, told.stderr
