@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tests.faults.campaign import (
     copies,
+    deliveries,
     disks,
     harm,
     kills,
@@ -23,6 +24,7 @@ SESSIONS: Mapping[str, Session] = {
     **poison.SESSIONS,
     **writers.SESSIONS,
     **copies.SESSIONS,
+    **deliveries.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
     "R12 sleeping role": signals.sleeper,

@@ -134,10 +134,14 @@ class Embedded:
 class Cluster:
     """Each role in a process of its own, with one nats-server and one database."""
 
-    def __init__(self, folder: Path, postgres: PostgresServer, port: int) -> None:
+    def __init__(
+        self, folder: Path, postgres: PostgresServer, port: int, behind: int | None = None
+    ) -> None:
+        """Everybody asks at `port`; `behind` is the server's own where something lies between."""
         self._postgres = postgres
         self.database = postgres.take()
         self._port = port
+        self._bus_port = behind or port
         self._bus = folder / "js"
         place = folder / "project"
         place.mkdir(exist_ok=True)
@@ -157,7 +161,7 @@ class Cluster:
         """Start the nats-server on its own files."""
         command = [find_binary(), "-js", "-sd", str(self._bus), "-a", "127.0.0.1"]
         self.nats = subprocess.Popen(
-            [*command, "-p", str(self._port)], stderr=subprocess.DEVNULL, cwd=self._bus.parent
+            [*command, "-p", str(self._bus_port)], stderr=subprocess.DEVNULL, cwd=self._bus.parent
         )
 
     def start(self, *roles: str) -> None:
@@ -280,9 +284,11 @@ def embedded(folder: Path) -> Iterator[Embedded]:
 
 
 @contextmanager
-def cluster(folder: Path, postgres: PostgresServer, port: int) -> Iterator[Cluster]:
+def cluster(
+    folder: Path, postgres: PostgresServer, port: int, behind: int | None = None
+) -> Iterator[Cluster]:
     """Roles that run, and are gone at the end whatever happened."""
-    system = Cluster(folder, postgres, port)
+    system = Cluster(folder, postgres, port, behind)
     system.start_nats()
     system.start()
     try:
