@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 Process = subprocess.Popen[bytes]
 
 
@@ -52,6 +50,14 @@ class Host:
     def plug(self) -> None:
         """Put it back."""
         _ip("link", "set", self._cable, "up")
+
+    def lose(self, address: str) -> None:
+        """Lose whatever it sends there; what comes from there still arrives."""
+        _ip("-n", self._name, "route", "add", "blackhole", f"{address}/32")
+
+    def find(self, address: str) -> None:
+        """Lose it no longer."""
+        _ip("-n", self._name, "route", "delete", "blackhole", f"{address}/32")
 
     def remove(self) -> None:
         """End what runs there, then the host: one that still has processes would not go."""
@@ -95,15 +101,21 @@ class Network:
         _ip("link", "delete", self.name)
 
 
+def why_not() -> str:
+    """Why no network can be made here, or nothing."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return "hosts of our own need root and iproute2"
+    try:
+        Network().remove()
+    except subprocess.CalledProcessError as error:
+        return f"no network of our own can be made here: {error.stderr}"
+    return ""
+
+
 @contextmanager
 def network() -> Iterator[Network]:
-    """A network until the block ends; a test that cannot make one is skipped."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        pytest.skip("hosts of our own need root and iproute2")
-    try:
-        made = Network()
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no network of our own can be made here: {error.stderr}")
+    """A network until the block ends; `why_not` says where none can be made."""
+    made = Network()
     try:
         yield made
     finally:

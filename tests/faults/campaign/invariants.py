@@ -2,8 +2,10 @@
 
 import csv
 import json
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence, Set
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -58,8 +60,22 @@ def check(system: System, ledger: Ledger, excuses: Set[str] = EXCUSES) -> dict[s
     assert verified["ok"] is True, f"I5: a view is not what a fresh fold gives: {verified}"
     runs = {stream: one for stream, one in streams.items() if one[0].tag == "run.started.v1"}
     check_sink(system, runs)
-    check_counters(system, runs, excuses)
-    return {**ledger.count(), "events": len(facts), "runs": len(runs)}
+    given_up = check_counters(system, runs, excuses)
+    return {**ledger.count(), "events": len(facts), "runs": len(runs), "given_up": given_up}
+
+
+def longest_to_an_end(system: System, moments: Sequence[datetime]) -> float:
+    """The longest time from one of these to the end of the next run, in seconds."""
+    facts = (Fact(one) for one in system.stock_reader())
+    ends = sorted(
+        datetime.fromisoformat(one.state["recorded_at"]) for one in facts if one.tag in _ENDS
+    )
+    times = [
+        (ends[place] - moment).total_seconds()
+        for moment in moments
+        if (place := bisect_right(ends, moment)) < len(ends)
+    ]
+    return max(times, default=0.0)
 
 
 def check_runs_end(system: System, ledger: Ledger) -> None:
@@ -154,8 +170,9 @@ def _is_excused(facts: Sequence[Fact], excuses: Set[str]) -> bool:
     return leases == [1, 2, 3]
 
 
-def check_counters(system: System, runs: dict[UUID, list[Fact]], excuses: Set[str]) -> None:
-    """I8: what the service says of runs and pipelines is what the events say."""
+def check_counters(system: System, runs: dict[UUID, list[Fact]], excuses: Set[str]) -> int:
+    """I8: what the service says of runs and pipelines is what the events say. Returns how many runs
+    have failed, which they may by an excuse only."""
     wanted = Counter(_ENDS.get(facts[-1].tag, "running") for facts in runs.values())
     found = Counter(run["status"] for run in system.answers("runs"))
     assert found == wanted, f"I8: runs by status: {found}, by events {wanted}"
@@ -168,3 +185,4 @@ def check_counters(system: System, runs: dict[UUID, list[Fact]], excuses: Set[st
     known = {one["pipeline"] for one in system.answers("pipelines")}
     assert known == {f"p{number}" for number in range(PIPELINES)}
     assert {pipeline_stream(name).id for name in known}.isdisjoint(runs)
+    return wanted["failed"]

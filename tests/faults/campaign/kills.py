@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Set
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 
 import psutil
@@ -43,15 +44,18 @@ def struck(
     ledger = Ledger(system.project.folder / "ledger.jsonl")
     load = Load(system.way, str(system.project.folder), ledger, seed)
     slowest = 0.0
+    moments = []
     try:
         with load.running():
             _answered(load)
             for _ in range(strikes):
                 load.calm_for(chance.uniform(0.02, pause_seconds_max))
                 ledger.struck(strike(chance))
+                moments.append(datetime.now(UTC))
                 slowest = max(slowest, _answered(load))
         counts = invariants.check(system, ledger, excuses)
-        return Counted(strikes=strikes, slowest=slowest, counts=counts)
+        slowest_run = invariants.longest_to_an_end(system, moments)
+        return Counted(strikes=strikes, slowest=slowest, slowest_run=slowest_run, counts=counts)
     finally:
         ledger.close()
 

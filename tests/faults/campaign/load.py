@@ -165,7 +165,7 @@ class Load:
             answer = await client.request(subject, body, timeout=request_seconds)
         except (nats.errors.Error, OSError, TimeoutError, ValueError) as error:
             self._ledger.unanswered(told, repr(error))
-            if not isinstance(error, nats.errors.TimeoutError | nats.errors.NoRespondersError):
+            if not isinstance(error, nats.errors.NoRespondersError):
                 await self._forget()
             return None
         if (answer.headers or {}).get("Nats-Service-Error"):

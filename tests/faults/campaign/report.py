@@ -12,6 +12,20 @@ from tests.faults.campaign.room import Counted
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
+COLUMNS = (
+    "sessions",
+    "strikes",
+    "acknowledged",
+    "sent again",
+    "events",
+    "runs",
+    "given up",
+    "answer",
+    "run",
+    "failed",
+)
+
+
 class Result(Struct, kw_only=True):
     """One session: a fault, a seed, and what it came to."""
 
@@ -46,8 +60,8 @@ def table(results: Sequence[Result]) -> str:
     for one in results:
         faults[one.fault].append(one)
     lines = [
-        "| fault | sessions | strikes | acknowledged | sent again | events | slowest | failed |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        f"| fault | {' | '.join(COLUMNS)} |",
+        f"|---|{'--:|' * len(COLUMNS)}",
     ]
     for fault in sorted(faults):
         lines.append(_row(fault, faults[fault]))
@@ -75,6 +89,7 @@ def _row(fault: str, results: Sequence[Result]) -> str:
         return sum(one.counted.counts.get(name, 0) for one in tried)
 
     slowest = max((one.counted.slowest for one in tried), default=0.0)
+    slowest_run = max((one.counted.slowest_run for one in tried), default=0.0)
     cells = [
         fault,
         f"{len(tried):,}",
@@ -82,7 +97,10 @@ def _row(fault: str, results: Sequence[Result]) -> str:
         f"{total('acknowledged'):,}",
         f"{total('resent'):,}",
         f"{total('events'):,}",
+        f"{total('runs'):,}",
+        f"{total('given_up'):,}",
         f"{slowest:.1f} s" if slowest else "–",
+        f"{slowest_run:.1f} s" if slowest_run else "–",
         f"{sum(one.failure != '' for one in tried)}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -14,6 +14,8 @@ class Counted(Struct, kw_only=True):
     strikes: int
     slowest: float = 0.0
     """Longest time from a strike to the next acknowledgement, in seconds."""
+    slowest_run: float = 0.0
+    """Longest time from a strike to the next end of a run, in seconds."""
     counts: dict[str, int] = {}
     skipped: str = ""
     """Why it could not be tried here."""

@@ -289,10 +289,17 @@ def cluster(
 ) -> Iterator[Cluster]:
     """Roles that run, and are gone at the end whatever happened."""
     system = Cluster(folder, postgres, port, behind)
+    with working(system):
+        yield system
+
+
+@contextmanager
+def working(system: Cluster) -> Iterator[None]:
+    """The same of one that was made already."""
     system.start_nats()
     system.start()
     try:
-        yield system
+        yield
         system.stop()
     finally:
         for process in [*system.processes.values(), *([system.nats] if system.nats else [])]:
