@@ -106,8 +106,8 @@ class ProjectionWorker:
             return 0
         before = self._checkpoint.events
         joined, is_whole = _join(self.position, records)
-        if joined:
-            await self._apply(stretch_of(joined), self._on_applied)
+        if joined and await self._apply(stretch_of(joined), self._on_applied) is not None:
+            is_whole = False  # what the store says of it counts: anybody may write to a bus
         now = self._ports.ticker.monotonic()
         if not is_whole or now - self._looked >= backstop_seconds:
             self._looked = now
@@ -141,9 +141,12 @@ class ProjectionWorker:
                 continue
             if not stretch:
                 return
-            await self._apply(stretch, on_applied)
+            problem = await self._apply(stretch, on_applied)
+            if problem is not None:
+                self._halt(problem)
 
-    async def _apply(self, stretch: Stretch, on_applied: Applied) -> None:
+    async def _apply(self, stretch: Stretch, on_applied: Applied) -> HeadwaterError | None:
+        """Apply what can be applied; returns why the next event cannot be."""
         fold = Fold(self._projection, self._checkpoint)
         problem = fold.add(stretch)
         count = fold.checkpoint.events - self._checkpoint.events
@@ -155,12 +158,11 @@ class ProjectionWorker:
             except Conflict:
                 await self._overtaken()
                 on_applied(up_to(stretch, self.position))
-                return
+                return None
             self._checkpoint = fold.checkpoint
             self._announce()
             on_applied(part_of(stretch, count))
-        if problem is not None:
-            self._halt(problem)
+        return problem
 
     def _halt(self, problem: HeadwaterError) -> None:
         self._halted = f"after position {self.position}: {problem.message}"

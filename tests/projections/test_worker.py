@@ -152,6 +152,19 @@ async def test_an_event_that_cannot_be_read_halts_the_view(
         await stage.worker.wait_for(20, 1.0)
 
 
+@pytest.mark.parametrize("spoil", [unknown, garbled, without_payload])
+async def test_what_only_the_bus_has_spoilt_is_read_from_the_log(
+    stage: Stage, spoil: Callable[[Recorded], Recorded]
+) -> None:
+    await stage.worker.start()
+    stage.log.records.extend(EVENTS[10:20])
+    stage.carry(*[spoil(event) for event in EVENTS[10:20]])
+    await stage.worker.step(1.0)
+    assert (stage.worker.halted, stage.worker.position) == (None, 20)
+    assert stage.applied == list(range(11, 21))
+    assert await is_right(stage)
+
+
 async def test_a_mended_reason_lets_the_view_go_on(stage: Stage) -> None:
     await stage.worker.start()
     stage.log.records.append(unknown(EVENTS[10]))
