@@ -110,6 +110,8 @@ class ClaimPayload(Payload, frozen=True, kw_only=True):
     step: str
     attempt: int
     worker: str
+    crashed: bool = False
+    """Whether the step's process has died under the lease that the worker had until now."""
 
 
 class ReportPayload(Payload, frozen=True, kw_only=True):

@@ -85,7 +85,12 @@ class RunHandlers:
 
     async def claim(self, request: Request, payload: ClaimPayload) -> Reply:
         """Ask for a step's lease; the reply carries the work."""
-        decision = ClaimStep(step=payload.step, attempt=payload.attempt, worker=payload.worker)
+        decision = ClaimStep(
+            step=payload.step,
+            attempt=payload.attempt,
+            worker=payload.worker,
+            crashed=payload.crashed,
+        )
         return await self._streams.execute(request.command(run_stream(payload.run), decision))
 
     async def report(self, request: Request, payload: ReportPayload) -> Reply:

@@ -19,8 +19,12 @@ steps_max = 10_000
 parallel_max = 64
 """Steps of one run that are scheduled or running: a big run must not starve small ones."""
 
-leases_max = 3
-"""Leases of one attempt: what kills three workers is the step's own doing."""
+crashes_max = 3
+"""Processes of one attempt that die: what kills three of them is the step's own doing."""
+
+leases_max = 10
+"""Leases of one attempt. A worker that falls silent was mostly cut off or killed by others, but a
+step that takes its whole machine along must come to an end, too."""
 
 attempts_max = 100
 """Attempts of one step that a retry policy may ask for."""

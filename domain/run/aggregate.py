@@ -5,7 +5,7 @@ from datetime import datetime
 
 from domain.decider import Decider
 from domain.errors import Rejection
-from domain.limits import leases_max
+from domain.limits import crashes_max, leases_max
 from domain.parts import in_parts
 from domain.run.commands import (
     CancelRun,
@@ -151,24 +151,32 @@ def _claim(state: RunState, command: ClaimStep, at: datetime) -> tuple[RunEvent,
         if isinstance(state, Cancelling):
             raise _not_open(command.step, command.attempt)
         return (_started(command, step.lease + 1),)
-    if step.leases < leases_max and not isinstance(state, Cancelling):
-        return (_started(command, step.lease + 1),)
+    crashes = step.crashes + command.crashed
+    may_go_on = crashes < crashes_max and step.leases < leases_max
+    if may_go_on and not isinstance(state, Cancelling):
+        return (_started(command, step.lease + 1, crashes),)
     decision = _Decision(state)
-    lost = _CANCELLED if isinstance(state, Cancelling) else _worker_lost(step)
+    lost = _CANCELLED if isinstance(state, Cancelling) else _worker_lost(step, crashes)
     _fail(decision, command.step, step, Failed(error=lost), at)
     return tuple(decision.events)
 
 
-def _started(command: ClaimStep, lease: int) -> StepStarted:
+def _started(command: ClaimStep, lease: int, crashes: int = 0) -> StepStarted:
     return StepStarted(
-        step=command.step, attempt=command.attempt, lease=lease, worker=command.worker
+        step=command.step,
+        attempt=command.attempt,
+        lease=lease,
+        worker=command.worker,
+        crashes=crashes,
     )
 
 
-def _worker_lost(step: InWork) -> StepError:
+def _worker_lost(step: InWork, crashes: int) -> StepError:
+    lost = f"{step.leases} workers in a row were lost while they worked on this step"
+    died = f"{crashes} processes died while they worked on this step"
     return StepError(
         code="worker_lost",
-        message=f"{step.leases} workers in a row were lost while they worked on this step",
+        message=died if crashes >= crashes_max else lost,
         hint="look at the step's logs; it may need more memory than its worker has",
         retryable=True,
     )

@@ -51,6 +51,8 @@ class ClaimStep(Struct, frozen=True, kw_only=True):
     step: str
     attempt: int
     worker: str
+    crashed: bool = False
+    """Whether the process that this worker had given the step to has died with it."""
 
 
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded", tag_field="status"):

@@ -150,6 +150,8 @@ class StepStarted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int
     lease: int
     worker: str
+    crashes: int = 0
+    """Processes that have died with this attempt, as their workers told."""
 
 
 class _Succeeded(Struct, frozen=True, kw_only=True, omit_defaults=True):

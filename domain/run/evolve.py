@@ -170,9 +170,10 @@ def _scheduled(run: Running, place: int, step: StepState, event: StepScheduled) 
 def _started(run: Running, place: int, step: StepState, event: StepStarted) -> Running:
     again = isinstance(step, InWork)
     leases = step.leases + 1 if isinstance(step, InWork) else 1
+    now = InWork(event.attempt, event.lease, leases, event.worker, event.crashes)
     return replace(
         run,
-        steps=run.steps.replace(place, InWork(event.attempt, event.lease, leases, event.worker)),
+        steps=run.steps.replace(place, now),
         leases=run.leases + (0 if again else 1),
     )
 

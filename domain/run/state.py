@@ -33,6 +33,7 @@ class InWork(Struct, frozen=True):
     leases: int
     """Leases given for this attempt."""
     worker: str
+    crashes: int = 0
 
 
 class Done(Struct, frozen=True):

@@ -34,7 +34,7 @@ from commands.ports import (
 )
 from commands.steps.ports import ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
-from domain.limits import leases_max
+from domain.limits import crashes_max
 from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult
 from domain.run.events import StepError
@@ -214,8 +214,8 @@ class StepPart(Part, Hands):
 
     async def _carry_out(self, job: Job, span: telemetry.Span) -> None:
         """Claim and work, again where the child is lost; the run ends what loses too many."""
-        for _ in range(leases_max + 1):
-            cause, work = job.given or await self._claim(job, span.traceparent)
+        for crashes in range(crashes_max + 1):
+            cause, work = job.given or await self._claim(job, span.traceparent, crashes > 0)
             job.given = None
             if work is None:
                 return
@@ -228,7 +228,9 @@ class StepPart(Part, Hands):
                 return
         await job.give_back(self._limits.resend_seconds_max)
 
-    async def _claim(self, job: Job, traceparent: str | None) -> tuple[UUID, StepWork | None]:
+    async def _claim(
+        self, job: Job, traceparent: str | None, crashed: bool
+    ) -> tuple[UUID, StepWork | None]:
         """The claim and its work, or None where there is nothing to do here; the task is settled
         then."""
         task, claim_id = job.task, self._ports.clock.new_id()
@@ -239,6 +241,7 @@ class StepPart(Part, Hands):
             "worker": self._worker,
             "command_id": claim_id,
             "correlation_id": task.correlation_id,
+            **({"crashed": True} if crashed else {}),
         }
         context = msgspec.structs.replace(self._context, traceparent=traceparent)
         for _ in range(self._limits.sends_max):

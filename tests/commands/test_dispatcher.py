@@ -249,12 +249,14 @@ async def test_only_the_last_lease_counts() -> None:
         assert (await stage.reported(second))["status"] == "accepted"
 
 
-async def test_three_lost_workers_end_the_attempt_without_work_in_the_reply() -> None:
+async def test_three_dead_processes_end_the_attempt_without_work_in_the_reply() -> None:
     async with open_stage() as stage:
         run = await stage.started("a")
-        for _ in range(3):
-            await stage.claimed(run, "a")
-        reply = await stage.send("run.claim", run=run, step="a", attempt=1, worker="w")
+        await stage.claimed(run, "a")
+        claim = {"run": run, "step": "a", "attempt": 1, "worker": "w", "crashed": True}
+        for _ in range(2):
+            assert "work" in await stage.send("run.claim", **claim)
+        reply = await stage.send("run.claim", **claim)
         assert reply["status"] == "accepted"
         assert "work" not in reply
         assert reply["events"] == ["run.step_failed.v1", "run.failed.v1"]

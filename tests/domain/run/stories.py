@@ -53,9 +53,11 @@ def start(*plan: PlannedStep, parallel: int = 64, reused: Sequence[ReusedStep] =
     )
 
 
-def claim(id_: str, attempt: int = 1, worker: str = "worker:ada") -> ClaimStep:
+def claim(
+    id_: str, attempt: int = 1, worker: str = "worker:ada", *, crashed: bool = False
+) -> ClaimStep:
     """A worker wants the step."""
-    return ClaimStep(step=id_, attempt=attempt, worker=worker)
+    return ClaimStep(step=id_, attempt=attempt, worker=worker, crashed=crashed)
 
 
 def outcome(id_: str) -> StepOutcome:

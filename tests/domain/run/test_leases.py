@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from domain.limits import leases_max
+from domain.limits import crashes_max, leases_max
 from domain.run.aggregate import RUN
-from domain.run.commands import RunCommand
+from domain.run.commands import ClaimStep, RunCommand
 from domain.run.events import (
     DataProcessed,
     RunCompleted,
@@ -46,13 +46,37 @@ def test_after_a_takeover_only_the_new_lease_counts() -> None:
     )
 
 
-def test_what_loses_three_workers_fails() -> None:
-    run = run_after(start(step("a")), *[claim("a")] * leases_max)
-    events = run.when(claim("a")).events
+@pytest.mark.parametrize(
+    ("again", "leases"),
+    [(claim("a"), leases_max), (claim("a", crashed=True), crashes_max)],
+    ids=["ten workers", "three processes"],
+)
+def test_what_loses_too_many_fails(again: ClaimStep, leases: int) -> None:
+    run = run_after(start(step("a")), claim("a"), *[again] * (leases - 1))
+    events = run.when(again).events
     assert isinstance(events[0], StepFailed)
-    assert (events[0].lease, events[0].error.code, events[0].final) == (3, "worker_lost", True)
+    assert (events[0].lease, events[0].error.code, events[0].final) == (leases, "worker_lost", True)
     assert isinstance(events[1], RunFailed)
     assert events[1].error.code == "worker_lost"
+
+
+def test_a_dead_process_counts_among_lost_workers() -> None:
+    run = run_after(start(step("a")), claim("a"), claim("a", crashed=True), claim("a"))
+    run.when(claim("a", crashed=True)).then(
+        StepStarted(step="a", attempt=1, lease=4, worker="worker:ada", crashes=2)
+    )
+    run = run.when(claim("a", crashed=True)).and_so()
+    assert isinstance(run.when(claim("a")).events[0], StepStarted)
+    assert isinstance(run.when(claim("a", crashed=True)).events[-1], RunFailed)
+
+
+def test_another_attempt_begins_without_crashes() -> None:
+    run = run_after(
+        start(step("a", attempts=2)), claim("a"), *[claim("a", crashed=True)] * crashes_max
+    )
+    run.when(claim("a", attempt=2)).then(
+        StepStarted(step="a", attempt=2, lease=4, worker="worker:ada")
+    )
 
 
 def test_a_step_that_loses_workers_is_tried_again_with_fresh_leases() -> None:
@@ -63,7 +87,7 @@ def test_a_step_that_loses_workers_is_tried_again_with_fresh_leases() -> None:
     assert events[1:] == (StepScheduled(step="a", attempt=2, due=NOON + timedelta(seconds=1)),)
     run = run.when(claim("a")).and_so()
     run.when(claim("a", attempt=2)).then(
-        StepStarted(step="a", attempt=2, lease=4, worker="worker:ada")
+        StepStarted(step="a", attempt=2, lease=leases_max + 1, worker="worker:ada")
     )
     run = run_after(
         start(step("a", attempts=2)),

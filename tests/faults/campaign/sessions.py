@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tests.faults.campaign import (
+    burdens,
     copies,
     deliveries,
     disks,
@@ -11,6 +12,7 @@ from tests.faults.campaign import (
     partitions,
     points,
     poison,
+    poisoned,
     power,
     signals,
     writers,
@@ -24,7 +26,9 @@ SESSIONS: Mapping[str, Session] = {
     **disks.SESSIONS,
     **partitions.SESSIONS,
     **poison.SESSIONS,
+    **poisoned.SESSIONS,
     **writers.SESSIONS,
+    **burdens.SESSIONS,
     **copies.SESSIONS,
     **deliveries.SESSIONS,
     "R9 harmed event store": harm.store,

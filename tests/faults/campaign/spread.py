@@ -2,10 +2,12 @@
 
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import nats
+import nats.errors
 
 from adapters.jetstream.server import find_binary
 from runtime.roles import ROLES
@@ -14,6 +16,9 @@ from tests.faults.campaign.load import Way
 from tests.faults.campaign.systems import Cluster
 from tests.faults.hosts import Host, Network
 from tests.postgres import PostgresServer
+
+leader_seconds_max = 30.0
+"""For an election."""
 
 
 class Spread(Cluster):
@@ -67,14 +72,22 @@ class Spread(Cluster):
         return Way(self._chance.choice(self._urls))
 
     def leader(self, stream: str = "HEADWATER_EVENTS") -> Host:
-        """The server whose copy of a stream is the one that is written to."""
-        return self.servers[anyio.run(self._leader, stream)]
+        """The server whose copy of a stream is the one that is written to, once there is one."""
+        found: list[Host] = []
+
+        def known() -> bool:
+            with suppress(nats.errors.Error, OSError, KeyError):
+                found.append(self.servers[anyio.run(self._leader, stream)])
+            return bool(found)
+
+        self.project.until(known, leader_seconds_max)
+        return found[0]
 
     async def _leader(self, stream: str) -> int:
         client = await nats.connect(self._urls)
         try:
-            answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
-            name = json.loads(answer.data)["cluster"]["leader"]
+            answer = await client.request(f"$JS.API.STREAM.INFO.{stream}", b"")
+            name: str = json.loads(answer.data)["cluster"]["leader"]
         finally:
             await client.close()
-        return int(name[1:])
+        return int(name.removeprefix("s"))

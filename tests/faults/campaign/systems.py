@@ -229,6 +229,11 @@ class Cluster:
             )
         ]
 
+    def last_position(self) -> int:
+        """Of the events that are stored now."""
+        ((position,),) = self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events")
+        return int(position)
+
     def verify_chain(self) -> None:
         ((store,),) = self._rows("SELECT store_id FROM store_identity")
         kept = b"".join(
