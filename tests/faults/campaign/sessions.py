@@ -15,6 +15,7 @@ from tests.faults.campaign import (
     poisoned,
     power,
     signals,
+    simulated,
     writers,
 )
 from tests.faults.campaign.room import Session
@@ -27,6 +28,7 @@ SESSIONS: Mapping[str, Session] = {
     **partitions.SESSIONS,
     **poison.SESSIONS,
     **poisoned.SESSIONS,
+    **simulated.SESSIONS,
     **writers.SESSIONS,
     **burdens.SESSIONS,
     **copies.SESSIONS,
