@@ -1,5 +1,6 @@
 """The worker that keeps one view going."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -11,6 +12,8 @@ from projections.limits import backstop_seconds, feed_events_max, log_events_max
 from projections.ports import Checkpoint, EventFeed, EventLog, Progress, ReadModels, Ticker
 from projections.projection import Fold, Projection, beginning
 from projections.stretch import Stretch, part_of, stretch_of, up_to
+
+_log = logging.getLogger(__name__)
 
 
 class ProjectionPorts(Struct, frozen=True, kw_only=True):
@@ -85,6 +88,8 @@ class ProjectionWorker:
         if known is not None and await _fits(known, ports.log):
             self._checkpoint = known
             return self._on_applied
+        if known is not None and known.store_id == ports.log.store_id:
+            self._warn(known.position, await ports.log.head())
         empty = beginning(ports.log)
         try:
             await ports.read_models.create(
@@ -95,6 +100,16 @@ class ProjectionWorker:
             return None
         self._checkpoint = empty
         return _nothing
+
+    def _warn(self, position: Position, head: Position) -> None:
+        _log.warning(
+            "the event store does not hold what view %s has seen: the view is at position %d, the "
+            "store ends at %d. Either an older copy was put in its place, or its newest events are "
+            "lost. The view is made anew from what is there.",
+            self.name,
+            position,
+            head,
+        )
 
     async def step(self, seconds: float) -> int:
         """Wait up to `seconds` for live events and apply them; returns how many were applied.

@@ -9,6 +9,7 @@ power cut takes, or leaves without its content, costs the work that it would hav
 """
 
 import os
+import time
 from contextlib import suppress
 from errno import EMLINK, ENOSYS, ENOTSUP, EPERM, EXDEV
 from pathlib import Path
@@ -23,8 +24,8 @@ from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
 
 hashed_bytes_max = 256 * 1024 * 1024
-"""A dataset up to this size is hashed before somebody is shown its rows: that takes some tenths of
-a second."""
+"""A dataset up to this size is hashed before a process uses it for the first time, or shows its
+rows: that takes 0.2 s. Larger ones are held by their size and their footer."""
 
 _compared_bytes_max = 1024 * 1024
 """A dataset up to this size is not written again where it is there already: to see that its bytes
@@ -48,7 +49,7 @@ class FileArtifacts(Artifacts):
         self._scratch = scratch
         self._lent: set[Path] = set()
         self._looked_at: dict[str, tuple[_Mark, int]] = {}
-        """A dataset's fingerprint → its file as it was left, and the rows that its footer tells."""
+        """A dataset's fingerprint → its file as it was found whole, and how many rows it has."""
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self.place(version.fingerprint)
@@ -97,7 +98,7 @@ class FileArtifacts(Artifacts):
         """Move a file whose hash is known; synced on return."""
         place = self.place(fingerprint)
         with io_translated(scratch):
-            _touch(place)
+            _use(place)
             if size <= _compared_bytes_max and _holds(place, fingerprint):
                 os.unlink(scratch)
             else:
@@ -140,7 +141,7 @@ class FileArtifacts(Artifacts):
             place.parent.mkdir(parents=True, exist_ok=True)
             sync(self._datasets)
         os.replace(scratch, place)  # the same bytes, or what should have been there
-        _touch(place)
+        _use(place)
 
     def _link(self, temporary: Path, path: Path, key: str) -> Kept | None:
         """Name the outcome; returns the one that was named before."""
@@ -153,27 +154,29 @@ class FileArtifacts(Artifacts):
         return None
 
     def _is_whole(self, path: Path, version: DatasetVersion) -> bool:
-        """Whether a dataset that is used from now on is as recorded; its footer is read once, and
-        again where anybody else has touched the file."""
+        """Whether a dataset that is used from now on is as recorded: that is looked at once, and
+        again where the file was written since."""
+        _use(path)
         try:
-            before = _mark(path)
+            found = _mark(path), version.rows
         except OSError:
             return False
-        _touch(path)
-        known = self._looked_at.get(version.fingerprint)
-        if known != (before, version.rows) and not _is_whole(path, version):
+        if self._looked_at.get(version.fingerprint) == found:
+            return True
+        if not is_as_made(path, version):
             return False
-        return self._note(version.fingerprint, path, version.rows)
+        self._remember(version.fingerprint, found)
+        return True
 
-    def _note(self, fingerprint: str, path: Path, rows: int) -> bool:
-        """Remember a file that was found whole; False where it is gone."""
-        try:
-            self._looked_at[fingerprint] = (_mark(path), rows)
-        except OSError:
-            return False
+    def _note(self, fingerprint: str, path: Path, rows: int) -> None:
+        """Remember a file that was just made."""
+        with suppress(OSError):
+            self._remember(fingerprint, (_mark(path), rows))
+
+    def _remember(self, fingerprint: str, found: tuple[_Mark, int]) -> None:
+        self._looked_at[fingerprint] = found
         if len(self._looked_at) > _looked_at_max:
             del self._looked_at[next(iter(self._looked_at))]
-        return True
 
     def place(self, fingerprint: str) -> Path:
         """Where a dataset lies, if it is there."""
@@ -181,19 +184,25 @@ class FileArtifacts(Artifacts):
 
 
 def _touch(path: Path) -> None:
-    """Say that it was used: before anybody looks at it, so that it is not dropped behind that."""
+    """Say that a key was used, before anybody looks at it: it is not dropped behind that."""
     with suppress(OSError):
         os.utime(path)
 
 
+def _use(path: Path) -> None:
+    """The same of a dataset. The time when it was written stays: it tells whether it was since."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
+
+
 def _mark(path: Path) -> _Mark:
-    """What changes with whatever is done to a file."""
+    """What changes with whatever is written to a file."""
     found = os.stat(path)
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _is_whole(path: Path, version: DatasetVersion) -> bool:
-    """Size and footer as recorded. The bytes in between are the file system's to keep."""
+    """Size and footer as recorded."""
     try:
         return path.stat().st_size == version.bytes and rows_in(str(path)) == version.rows
     except (OSError, pa.ArrowInvalid):

@@ -82,7 +82,7 @@ class Shelf:
                 holding=Holding(
                     fingerprint=name,
                     bytes=entry.stat().st_size,
-                    used=max(entry.stat().st_mtime, used.get(name, 0)),
+                    used=max(_used(entry.stat()), used.get(name, 0)),
                     is_quarantine=name in quarantines,
                 ),
                 makers=tuple(makers.get(name, ())),
@@ -105,7 +105,7 @@ class Shelf:
             os.rename(place, aside)
         except FileNotFoundError:
             return False
-        if max(map(_time, (aside, *keys))) > one.holding.used:
+        if max([_used(os.stat(aside)), *map(_time, keys)]) > one.holding.used:
             os.rename(aside, place)
             return False
         for maker, path in zip(one.makers, keys, strict=True):
@@ -137,7 +137,13 @@ class Shelf:
                     yield entry.name.removesuffix(".json"), kept, entry.stat().st_mtime
 
 
+def _used(found: os.stat_result) -> float:
+    """When a dataset was used last, or made."""
+    return max(found.st_atime, found.st_mtime)
+
+
 def _time(path: Path) -> float:
+    """When a key was."""
     try:
         return path.stat().st_mtime
     except OSError:

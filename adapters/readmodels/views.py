@@ -50,11 +50,16 @@ def _failure(error: sqlite3.DatabaseError) -> Failure | Defect:
     # The low byte is the kind of error, the rest tells it in detail.
     if code & 0xFF in _OURS:
         return Defect(f"a statement on the views failed: {error}")
-    return Unavailable(
-        f"the views cannot be read or written: {error}",
-        hint="views can be deleted: they are made again from the event store",
-    )
+    if code & 0xFF in _DAMAGED:
+        return Unavailable(
+            f"the views' file is damaged: {error}",
+            hint="stop the service, delete views.db* in its data directory and start it again: "
+            "views are made anew from the event store",
+        )
+    return Unavailable(f"the views cannot be read or written: {error}")
 
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 _OURS = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE})
 

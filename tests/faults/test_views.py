@@ -107,6 +107,27 @@ def _append_unknown(project: Project) -> None:
         )
 
 
+def test_damaged_views_say_what_to_do(project: Project) -> None:
+    page = 4096
+    damaged = _views(project)[0]
+    with closing(sqlite3.connect(damaged)) as views:
+        views.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = views.execute(
+            "select rootpage from sqlite_schema where type = 'table' and name like '%runs'"
+        ).fetchone()
+    with damaged.open("r+b") as file:
+        file.seek((root - 1) * page)
+        file.write(bytes(page))
+
+    asked = project.run("runs")
+
+    assert asked.returncode == 7
+    assert "the views' file is damaged" in asked.stderr
+    assert "delete views.db*" in asked.stderr
+    _remove(project)
+    _answers(project, 2)
+
+
 def test_a_view_that_cannot_go_on_refuses_to_answer(project: Project) -> None:
     _append_unknown(project)
 

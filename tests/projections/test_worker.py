@@ -101,7 +101,9 @@ async def test_a_lost_last_message_is_found_by_the_backstop(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("case", ["other store", "event gone", "other event", "shorter store"])
-async def test_a_view_of_another_history_is_rebuilt(stage: Stage, case: str) -> None:
+async def test_a_view_of_another_history_is_rebuilt(
+    stage: Stage, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
     await stage.worker.start()
     match case:
         case "other store":
@@ -117,6 +119,8 @@ async def test_a_view_of_another_history_is_rebuilt(stage: Stage, case: str) -> 
     assert stage.applied == []
     assert worker.position == await stage.log.head()
     assert (await verify(stage.log, stage.models, [MONITORING])).ok
+    is_lost = "view monitoring has seen: the view is at position 10" in caplog.text
+    assert is_lost == (case != "other store")
 
 
 def unknown(record: Recorded) -> Recorded:

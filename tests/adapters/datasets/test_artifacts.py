@@ -150,6 +150,23 @@ def test_a_damaged_file_is_mended_by_the_same_content(tmp_path: Path) -> None:
     assert artifacts.path_of(version)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["used before", "first used"])
+def test_one_flipped_bit_is_noticed(tmp_path: Path, known: bool) -> None:
+    artifacts = store(tmp_path)
+    version = admitted(artifacts, 1_000)
+    artifacts.keep("k", kept(uuid4(), version))
+    path = Path(artifacts.path_of(version))
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    looking = artifacts if known else store(tmp_path)
+    with pytest.raises(StepBroken, match="or is damaged"):
+        looking.path_of(version)
+    assert looking.find("k") is None
+    assert admitted(looking, 1_000) == version
+    assert looking.find("k") is not None
+
+
 def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
     with pytest.raises(StepBroken) as stopped, io_translated("datasets"):
         raise OSError(errno.ENOSPC, "No space left on device")

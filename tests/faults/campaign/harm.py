@@ -50,12 +50,12 @@ def store(room: Room, seed: int, strikes: int) -> Counted:
     """R9: `events.db`, after which `verify --chain` tells it, or the events are the same."""
     chance = random.Random(f"harm {seed}")
     with embedded(room.folder) as system:
-        ledger = _filled(system, seed)
+        ledger = filled(system, seed)
     intact = room.folder / "intact.db"
     with closing(sqlite3.connect(system.data / "events.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(system.data / "events.db", intact)
-    before = _rows(intact)
+    before = rows(intact)
     told = 0
     for _ in range(strikes):
         shutil.copy(intact, system.data / "events.db")
@@ -63,7 +63,7 @@ def store(room: Room, seed: int, strikes: int) -> Counted:
         ledger.struck(what)
         proof = system.project.run("verify", "--chain", "--json")
         if proof.returncode == 0:
-            assert _rows(system.data / "events.db") == before, f"R9: not told: {what}"
+            assert rows(system.data / "events.db") == before, f"R9: not told: {what}"
         else:
             assert "mistake of its own" not in proof.stderr, f"R9: {what}: {proof.stderr}"
             assert proof.returncode != 70, f"R9: {what}: {proof.stdout}{proof.stderr}"
@@ -77,7 +77,7 @@ def bus(room: Room, seed: int, strikes: int) -> Counted:
     """R9: a file of JetStream, after which the bus is filled again from the store."""
     chance = random.Random(f"harm {seed}")
     with embedded(room.folder) as system:
-        ledger = _filled(system, seed)
+        ledger = filled(system, seed)
         counts: dict[str, int] = {}
         for _ in range(strikes):
             system.kill(everything=True)
@@ -97,7 +97,7 @@ def bus(room: Room, seed: int, strikes: int) -> Counted:
     return Counted(strikes=strikes, counts=counts)
 
 
-def _filled(system: Embedded, seed: int) -> Ledger:
+def filled(system: Embedded, seed: int) -> Ledger:
     """Some work, come to rest."""
     ledger = Ledger(system.project.folder / "ledger.jsonl")
     load = Load(system.way, str(system.project.folder), ledger, seed)
@@ -108,7 +108,7 @@ def _filled(system: Embedded, seed: int) -> Ledger:
     return ledger
 
 
-def _rows(path: Path) -> list[tuple[object, ...]]:
+def rows(path: Path) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         connection.text_factory = bytes
         return connection.execute("SELECT * FROM stored_events ORDER BY rowid").fetchall()

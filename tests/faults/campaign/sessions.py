@@ -8,6 +8,7 @@ from tests.faults.campaign import (
     deliveries,
     disks,
     harm,
+    harmed,
     kills,
     partitions,
     points,
@@ -21,6 +22,7 @@ from tests.faults.campaign import (
 from tests.faults.campaign.room import Session
 
 SESSIONS: Mapping[str, Session] = {
+    **harmed.SESSIONS,
     **kills.SESSIONS,
     **points.SESSIONS,
     **power.SESSIONS,
