@@ -23,6 +23,10 @@ _ENDS = {
     "run.failed.v1": "failed",
     "run.cancelled.v1": "cancelled",
 }
+_OUTCOMES = frozenset({"run.data_processed.v1", "run.step_reused.v1"})
+checks_max = 100
+"""Of one rule that are told at once."""
+
 BROKEN = "broken"
 """How pipelines are called whose runs are meant to fail."""
 
@@ -65,6 +69,7 @@ def check(system: System, ledger: Ledger, excuses: Set[str] = EXCUSES) -> dict[s
     runs = {stream: one for stream, one in streams.items() if one[0].tag == "run.started.v1"}
     check_sink(system, runs)
     given_up = check_counters(system, runs, excuses)
+    check_lineage(system, runs)
     return {**ledger.count(), "events": len(facts), "runs": len(runs), "given_up": given_up}
 
 
@@ -178,7 +183,7 @@ def check_counters(system: System, runs: dict[UUID, list[Fact]], excuses: Set[st
     """I8: what the service says of runs and pipelines is what the events say. Returns how many runs
     have failed, which they may by an excuse only."""
     wanted = Counter(_ENDS.get(facts[-1].tag, "running") for facts in runs.values())
-    found = Counter(run["status"] for run in system.answers("runs"))
+    found = Counter(run["status"] for run in system.answers("monitoring.runs"))
     assert found == wanted, f"I8: runs by status: {found}, by events {wanted}"
     for facts in runs.values():
         ends = [fact.tag for fact in facts if fact.tag in _ENDS]
@@ -186,7 +191,28 @@ def check_counters(system: System, runs: dict[UUID, list[Fact]], excuses: Set[st
         if ends != ["run.completed.v1"] and not facts[0].data["pipeline"].startswith(BROKEN):
             told = [fact.data for fact in facts]
             assert _is_excused(facts, excuses), f"I6: work was given up: {told}"
-    known = {one["pipeline"] for one in system.answers("pipelines")}
+    known = {one["pipeline"] for one in system.answers("monitoring.pipelines")}
     assert {f"p{number}" for number in range(PIPELINES)} <= known
     assert {pipeline_stream(name).id for name in known}.isdisjoint(runs)
     return wanted["failed"]
+
+
+def check_lineage(system: System, runs: dict[UUID, list[Fact]]) -> None:
+    """I8: newest data and checks, and how often something was checked, are what the events say."""
+    for number in range(PIPELINES):
+        pipeline = f"p{number}"
+        outcomes = sorted(
+            (fact.position, fact.data["outcome"])
+            for facts in runs.values()
+            if facts[0].data["pipeline"] == pipeline
+            for fact in facts
+            if fact.tag in _OUTCOMES and fact.data["step"] == "times"
+        )
+        datasets = system.answers("lineage.datasets", pipeline=pipeline)
+        found = {one["dataset"]: one["fingerprint"] for one in datasets}.get(f"{pipeline}.times")
+        wanted = outcomes[-1][1]["output"]["fingerprint"] if outcomes else None
+        assert found == wanted, f"I8: the newest data of {pipeline} is {found}, by events {wanted}"
+        checks = system.answers("quality.checks", of=pipeline, runs=checks_max)
+        told = [(one["position"], len(one["runs"])) for one in checks]
+        known = [(outcomes[-1][0], min(len(outcomes), checks_max))] if outcomes else []
+        assert told == known, f"I8: checks of {pipeline}: {told}, by events {known}"

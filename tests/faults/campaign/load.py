@@ -48,6 +48,7 @@ def spec(number: int) -> dict[str, Any]:
                 "id": "times",
                 "kind": "transform",
                 "sql": "select n * $factor as n, $factor as factor from raw",
+                "checks": [{"unique": ["n"]}],
             },
             {
                 "id": "grown",

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +45,7 @@ class System(Protocol):
         """I4. Raises `AssertionError`."""
         ...
 
-    def answers(self, *arguments: str) -> list[dict[str, Any]]:
+    def answers(self, query: str, **arguments: object) -> list[dict[str, Any]]:
         """The items of a list that the product gives."""
         ...
 
@@ -127,8 +127,8 @@ class Embedded:
         proof = self.project.json("verify", "--chain")
         assert proof["ok"] is True, f"I4: {proof}"
 
-    def answers(self, *arguments: str) -> list[dict[str, Any]]:
-        return _answers(self.project, arguments)
+    def answers(self, query: str, **arguments: object) -> list[dict[str, Any]]:
+        return _answers(self.project, query, arguments)
 
 
 class Cluster:
@@ -245,8 +245,8 @@ class Cluster:
         )
         assert b"".join(links_after(start_of(store), rows)) == kept, "I4: a link does not fit"
 
-    def answers(self, *arguments: str) -> list[dict[str, Any]]:
-        return _answers(self.project, arguments)
+    def answers(self, query: str, **arguments: object) -> list[dict[str, Any]]:
+        return _answers(self.project, query, arguments)
 
     def backends(self) -> list[int]:
         """Processes of the database that serve sessions of ours."""
@@ -262,13 +262,12 @@ class Cluster:
             return connection.execute(statement.encode()).fetchall()
 
 
-def _answers(project: Project, arguments: Sequence[str]) -> list[dict[str, Any]]:
+def _answers(project: Project, query: str, arguments: Mapping[str, object]) -> list[dict[str, Any]]:
     """All items of a list; a page ends by its bytes, too."""
-    subject = f"headwater.query.monitoring.{'.'.join(arguments)}"
     found: list[dict[str, Any]] = []
-    asked: dict[str, Any] = {"limit": page}
+    asked = {**arguments, "limit": page}
     while True:
-        answer = project.json("send", subject, json.dumps(asked))
+        answer = project.json("send", f"headwater.query.{query}", json.dumps(asked))
         found += answer["items"]
         if answer["next"] is None:
             return found
