@@ -10,7 +10,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from adapters.jetstream.connection import Connection, Headers
+from adapters.jetstream.connection import Connection, Headers, NobodyListens
 from adapters.jetstream.message import Message
 from adapters.jetstream.reply import raise_error
 from adapters.jetstream.topology import Topology
@@ -24,6 +24,12 @@ command_seconds_max = 30.0
 tries_max = 3
 """Times that a request is sent within its time if it may be repeated: after a partition a server
 may go on for a while to hand requests to somebody who is not there any more."""
+
+nobody_seconds_max = 1.0
+"""For somebody to answer on a subject."""
+
+again_seconds = 0.1
+"""Until a request that nobody has heard is sent again."""
 
 gather_seconds_max = 0.5
 """For all services to answer."""
@@ -61,12 +67,26 @@ class NatsClient(CommandSender):
         await self._connection.connected(timeout)
         for _ in range(tries - 1):
             with suppress(TimedOut):
-                answer = await self._connection.request(subject, payload, headers, timeout / tries)
+                answer = await self._ask(subject, payload, headers, timeout / tries)
                 break
         else:
-            answer = await self._connection.request(subject, payload, headers, timeout / tries)
+            answer = await self._ask(subject, payload, headers, timeout / tries)
         raise_error(answer.data, answer.headers)
         return answer.data
+
+    async def _ask(
+        self, subject: str, payload: bytes, headers: Headers | None, seconds: float
+    ) -> Message:
+        """Whoever answers is looked for again where nobody is there now: nobody has heard it, and
+        a service that is just being started again, or a server that was, knows more in a moment."""
+        end = anyio.current_time() + min(seconds, nobody_seconds_max)
+        while True:
+            try:
+                return await self._connection.request(subject, payload, headers, seconds)
+            except NobodyListens:
+                if anyio.current_time() > end:
+                    raise
+            await anyio.sleep(again_seconds)
 
     async def send(
         self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext

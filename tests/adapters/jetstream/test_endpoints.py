@@ -277,6 +277,23 @@ async def test_a_service_that_stops_leaves_nobody_waiting(
     assert answered > 0
 
 
+async def test_a_service_that_comes_in_a_moment_is_waited_for(
+    connection: Connection, client: NatsClient
+) -> None:
+    answers: list[bytes] = []
+
+    async def ask() -> None:
+        answers.append(await client.request("headwater.command.x", b"early"))
+
+    async with anyio.create_task_group() as asking:
+        asking.start_soon(ask)
+        with pytest.raises(Unavailable, match="nobody"):
+            await connection.request("headwater.command.x", b"", seconds=5.0)
+        async with serving(connection, echo):
+            while not answers:
+                await anyio.lowlevel.checkpoint()
+
+
 async def test_a_cancelled_service_says_so(connection: Connection, client: NatsClient) -> None:
     entered = anyio.Event()
 
