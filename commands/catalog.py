@@ -1,6 +1,7 @@
 """Payloads of commands as they come over the wire, by the command's type.
 
-Unknown fields are an error. A payload's hash covers its content without the ids that tell where it
+Unknown fields are an error, but for those of workers, which may be newer than who decides: a field
+may join there with a default, as in events. A payload's hash covers its content without the ids that tell where it
 comes from, so that a second delivery is known as the same command.
 """
 
@@ -103,7 +104,7 @@ class RedoPayload(Payload, frozen=True, kw_only=True):
     """The revision to try them with; the run's own where it is missing."""
 
 
-class ClaimPayload(Payload, frozen=True, kw_only=True):
+class ClaimPayload(Payload, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """`run.claim`."""
 
     run: UUID
@@ -114,7 +115,7 @@ class ClaimPayload(Payload, frozen=True, kw_only=True):
     """Whether the step's process has died under the lease that the worker had until now."""
 
 
-class ReportPayload(Payload, frozen=True, kw_only=True):
+class ReportPayload(Payload, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """`run.report`."""
 
     run: UUID

@@ -55,14 +55,18 @@ class Visits:
         self._last = time.monotonic()
 
 
-class _Lease(Struct, forbid_unknown_fields=True):
+class _Lease(Struct):
+    """Asked by workers, which may be newer and say more."""
+
     run: UUID
     step: str
     attempt: int
     lease: int
 
 
-class _Definition(Struct, forbid_unknown_fields=True):
+class _Definition(Struct):
+    """The same."""
+
     pipeline: str
     revision: int
 

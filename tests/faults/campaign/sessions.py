@@ -17,6 +17,7 @@ from tests.faults.campaign import (
     power,
     signals,
     simulated,
+    upgrades,
     writers,
 )
 from tests.faults.campaign.room import Session
@@ -35,6 +36,7 @@ SESSIONS: Mapping[str, Session] = {
     **burdens.SESSIONS,
     **copies.SESSIONS,
     **deliveries.SESSIONS,
+    **upgrades.SESSIONS,
     "R9 harmed event store": harm.store,
     "R9 harmed bus": harm.bus,
     "R12 sleeping role": signals.sleeper,

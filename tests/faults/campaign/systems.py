@@ -155,6 +155,8 @@ class Cluster:
             HEADWATER_HEARTBEAT="1s",
         )
         self.processes: dict[str, Process] = {}
+        self.given: dict[str, dict[str, str]] = {}
+        """What joins the environment of a role's next process."""
         self.nats: Process | None = None
 
     def start_nats(self) -> None:
@@ -171,7 +173,7 @@ class Cluster:
                 self.processes[role] = subprocess.Popen(
                     [HEADWATER, "up", "--role", role],
                     cwd=self.project.folder,
-                    env=self.project.environment,
+                    env={**self.project.environment, **self.given.get(role, {})},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -1,0 +1,160 @@
+"""R26: old and new code beside each other, while a cluster is upgraded under load and put back."""
+
+import json
+import random
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.metadata import version
+from uuid import UUID
+
+from runtime.roles import ROLES
+from tests.faults.campaign.invariants import Fact
+from tests.faults.campaign.kills import struck
+from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.releases import FIELDS, NEW_TAG, NEXT, TAG, Patch, make
+from tests.faults.campaign.room import Counted, Room, Session
+from tests.faults.campaign.systems import Cluster, cluster, stop_seconds_max
+
+settled_seconds_max = 60.0
+"""Until every role tells its version, and what is waited for stands in the store."""
+
+_DOORS = {"lookup": "commands", "queries": "projections"}
+"""Services that are called otherwise than the role whose process they are in."""
+
+_RULES = frozenset({"pipeline_paused"})
+"""Refusals that the load asks for."""
+
+
+class Fleet:
+    """The roles of a cluster, each of which runs old or new code."""
+
+    def __init__(self, room: Room, system: Cluster, patches: Sequence[Patch]) -> None:
+        self.system = system
+        self._environment = make(room.folder / "next", patches)
+        self._new: set[str] = set()
+        self.turns: list[tuple[int, bool]] = [(0, False)]
+        """Behind which position events were decided by old code, or by new code (true)."""
+
+    def move(self, role: str, chance: random.Random) -> str:
+        """Stop a role, one way or the other, and start it in the other version.
+
+        Whoever decides must have done so in it before this returns, and if nothing old is left then
+        so must whoever works.
+        """
+        how = chance.choice(("stopped", "killed"))
+        process = self.system.processes[role]
+        if how == "killed":
+            self.system.kill(role)
+        else:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(stop_seconds_max)
+            assert code == 0, f"R26: {role} ended with {code}"
+        self._new ^= {role}
+        is_new = role in self._new
+        position = self.system.last_position()
+        if role == "commands":
+            self.turns.append((position, is_new))
+        self.system.given[role] = self._environment if is_new else {}
+        self.system.start(role)
+        if role == "commands":
+            self._until(lambda: any(map(_is_started, self.facts(position))))
+        if self._new >= set(ROLES):
+            self._until(lambda: any(map(_is_new_outcome, self.facts(position))))
+        return f"{role} {how}, now {'new' if is_new else 'old'}"
+
+    def move_all(self, roles: Sequence[str], chance: random.Random) -> str:
+        """Move some, one after the other; returns when each tells its version."""
+        told = [self.move(role, chance) for role in roles]
+        wanted = {role: NEXT if role in self._new else version("headwater") for role in ROLES}
+        self._until(lambda: self.versions() == wanted)
+        return "; ".join(told)
+
+    def versions(self) -> dict[str, str]:
+        """Version by role, as `services` tells it; all services of a role must tell the same."""
+        found: dict[str, str] = {}
+        for one in self.services():
+            role = _DOORS.get(one["role"], one["role"])
+            told = found.setdefault(role, one["version"])
+            if told != one["version"]:
+                found[role] = "mixed"
+        return found
+
+    def services(self) -> list[dict[str, str]]:
+        """Who answers."""
+        asked = self.system.project.run("services", "--json")
+        return list(json.loads(asked.stdout)["items"]) if asked.returncode == 0 else []
+
+    def facts(self, behind: int = 0) -> list[Fact]:
+        """Events behind a position."""
+        return [Fact(one) for one in self.system.stock_reader() if int(one.id) > behind]
+
+    def _until(self, holds: object) -> None:
+        self.system.project.until(holds, settled_seconds_max)
+
+    def verify_by(self, role_is_new: bool, chance: random.Random) -> None:
+        """What `headwater verify` says where old or new code answers."""
+        if ("projections" in self._new) != role_is_new:
+            self.move_all(["projections"], chance)
+        told = self.system.project.json("verify")
+        assert told["ok"] is True, f"R26: new {role_is_new}: {told}"
+
+
+def _is_started(fact: Fact) -> bool:
+    return fact.tag == "run.step_started.v1"
+
+
+def _is_new_outcome(fact: Fact) -> bool:
+    return "made_by" in (fact.data.get("outcome") or {})
+
+
+def rolling(room: Room, seed: int, strikes: int) -> Counted:
+    """All roles to the next version and back, in orders that the seed draws, ten moves a round."""
+    with cluster(room.folder, room.postgres(), room.free_port()) as system:
+        fleet = Fleet(room, system, FIELDS)
+        moves = iter(_shares(random.Random(f"upgrades {seed}"), strikes))
+        counted = struck(system, partial(_move, fleet, moves), seed, strikes, frozenset())
+        check_answers(system)
+        turns = check_writers(fleet)
+        chance = random.Random(f"verify {seed}")
+        fleet.verify_by(False, chance)
+        fleet.verify_by(True, chance)
+    counted.counts |= turns
+    return counted
+
+
+def _shares(chance: random.Random, strikes: int) -> Iterator[list[str]]:
+    """The roles of each strike: whole rounds in the end, each to the new version and back."""
+    rounds = -(-strikes // (2 * len(ROLES)))
+    moves = [role for _ in range(2 * rounds) for role in chance.sample(ROLES, len(ROLES))]
+    for number in range(strikes):
+        first, last = (len(moves) * n // strikes for n in (number, number + 1))
+        yield moves[first:last]
+
+
+def _move(fleet: Fleet, moves: Iterator[list[str]], chance: random.Random) -> str:
+    return fleet.move_all(next(moves), chance)
+
+
+def check_answers(system: Cluster) -> None:
+    """Every command got its answer, and none was refused but by the rules."""
+    ledger = system.project.folder / "ledger.jsonl"
+    replies = [line["reply"] for line in map(json.loads, ledger.open()) if "reply" in line]
+    refused = [one for one in replies if one["status"] != "accepted" and one["code"] not in _RULES]
+    assert not refused, f"R26: commands have failed: {refused[:3]}"
+
+
+def check_writers(fleet: Fleet) -> dict[str, int]:
+    """In each turn events were written by the code whose turn it was. Returns how many."""
+    facts = [fact for fact in fleet.facts() if _is_started(fact)]
+    counts = {"by_old": 0, "by_new": 0}
+    ends = [position for position, _ in fleet.turns[1:]] + [fleet.system.last_position()]
+    for (begin, is_new), end in zip(fleet.turns, ends, strict=True):
+        told = {f.data.get("release", "") for f in facts if begin < f.position <= end}
+        assert told == {NEXT if is_new else ""}, f"R26: {begin} to {end}, new {is_new}: {told}"
+        counts["by_new" if is_new else "by_old"] += 1
+    return counts
+
+
+SESSIONS: dict[str, Session] = {"R26 rolling upgrade (cluster)": rolling}
