@@ -180,7 +180,8 @@ class ProjectionWorker:
         return problem
 
     def _halt(self, problem: HeadwaterError) -> None:
-        self._halted = f"after position {self.position}: {problem.message}"
+        hint = f" ({problem.hint})" if problem.hint else ""
+        self._halted = f"after position {self.position}: {problem.message}{hint}"
 
     async def _overtaken(self) -> None:
         """Somebody else has applied or replaced the view: go on from where it is now."""

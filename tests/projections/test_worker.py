@@ -174,7 +174,7 @@ async def test_a_mended_reason_lets_the_view_go_on(stage: Stage) -> None:
     stage.log.records.append(unknown(EVENTS[10]))
     stage.ticker.seconds += backstop_seconds
     await stage.worker.step(1.0)
-    assert "teleported" in (stage.worker.halted or "")
+    assert "'run.teleported.v1' (update Headwater)" in (stage.worker.halted or "")
     stage.log.records[10:] = EVENTS[10:20]
     await stage.worker.start()
     assert (stage.worker.halted, stage.worker.position) == (None, 20)

@@ -1,7 +1,6 @@
 """The next version of Headwater, made here: a copy of its packages, changed in a few places."""
 
 import shutil
-
 from collections.abc import Sequence
 from pathlib import Path
 

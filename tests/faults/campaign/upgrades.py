@@ -4,21 +4,25 @@ import json
 import random
 import re
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from uuid import UUID
 
 from runtime.roles import ROLES
+from runtime.wiring.readside import PROJECTIONS
 from tests.faults.campaign.invariants import Fact
 from tests.faults.campaign.kills import struck
-from tests.faults.campaign.ledger import Ledger
-from tests.faults.campaign.releases import FIELDS, NEW_TAG, NEXT, TAG, Patch, make
+from tests.faults.campaign.releases import FIELDS, NEW_TAG, NEXT, OLD_TAG, TAG, Patch, make
 from tests.faults.campaign.room import Counted, Room, Session
 from tests.faults.campaign.systems import Cluster, cluster, stop_seconds_max
 
 settled_seconds_max = 60.0
 """Until every role tells its version, and what is waited for stands in the store."""
+
+VIEWS = tuple(one.name for one in PROJECTIONS)
+"""Each of them meets every event."""
 
 _DOORS = {"lookup": "commands", "queries": "projections"}
 """Services that are called otherwise than the role whose process they are in."""
@@ -37,11 +41,11 @@ class Fleet:
         self.turns: list[tuple[int, bool]] = [(0, False)]
         """Behind which position events were decided by old code, or by new code (true)."""
 
-    def move(self, role: str, chance: random.Random) -> str:
+    def move(self, role: str, chance: random.Random, *, works: bool = True) -> str:
         """Stop a role, one way or the other, and start it in the other version.
 
-        Whoever decides must have done so in it before this returns, and if nothing old is left then
-        so must whoever works.
+        If `works`, then whoever decides must have done so in it before this returns, and if nothing
+        old is left so must whoever works.
         """
         how = chance.choice(("stopped", "killed"))
         process = self.system.processes[role]
@@ -58,17 +62,17 @@ class Fleet:
             self.turns.append((position, is_new))
         self.system.given[role] = self._environment if is_new else {}
         self.system.start(role)
-        if role == "commands":
-            self._until(lambda: any(map(_is_started, self.facts(position))))
-        if self._new >= set(ROLES):
-            self._until(lambda: any(map(_is_new_outcome, self.facts(position))))
+        if works and role == "commands":
+            self.until(lambda: any(map(_is_started, self.facts(position))))
+        if works and self._new >= set(ROLES):
+            self.until(lambda: any(map(_is_new_outcome, self.facts(position))))
         return f"{role} {how}, now {'new' if is_new else 'old'}"
 
-    def move_all(self, roles: Sequence[str], chance: random.Random) -> str:
+    def move_all(self, roles: Sequence[str], chance: random.Random, *, works: bool = True) -> str:
         """Move some, one after the other; returns when each tells its version."""
-        told = [self.move(role, chance) for role in roles]
+        told = [self.move(role, chance, works=works) for role in roles]
         wanted = {role: NEXT if role in self._new else version("headwater") for role in ROLES}
-        self._until(lambda: self.versions() == wanted)
+        self.until(lambda: self.versions() == wanted)
         return "; ".join(told)
 
     def versions(self) -> dict[str, str]:
@@ -86,11 +90,27 @@ class Fleet:
         asked = self.system.project.run("services", "--json")
         return list(json.loads(asked.stdout)["items"]) if asked.returncode == 0 else []
 
+    def halts(self) -> dict[str, tuple[int, str]]:
+        """Halted views: the last position that each has applied, and why it does not go on."""
+        reasons = "; ".join(one["reason"] or "" for one in self.services())
+        halted = (
+            r"projection (\w+) halted: after position (\d+): (.*?)(?=; projection|; \w+ \w+:|$)"
+        )
+        return {
+            view: (int(position), reason) for view, position, reason in re.findall(halted, reasons)
+        }
+
+    def old(self, chance: random.Random) -> list[str]:
+        """Roles that run old code, in an order that is drawn."""
+        old = [role for role in ROLES if role not in self._new]
+        return chance.sample(old, len(old))
+
     def facts(self, behind: int = 0) -> list[Fact]:
         """Events behind a position."""
         return [Fact(one) for one in self.system.stock_reader() if int(one.id) > behind]
 
-    def _until(self, holds: object) -> None:
+    def until(self, holds: object) -> None:
+        """Ask until it holds."""
         self.system.project.until(holds, settled_seconds_max)
 
     def verify_by(self, role_is_new: bool, chance: random.Random) -> None:
@@ -157,4 +177,61 @@ def check_writers(fleet: Fleet) -> dict[str, int]:
     return counts
 
 
-SESSIONS: dict[str, Session] = {"R26 rolling upgrade (cluster)": rolling}
+def newer_event(room: Room, seed: int, strikes: int) -> Counted:
+    """Events under a tag that old code does not know: it halts and refuses, and skips nothing."""
+    with cluster(room.folder, room.postgres(), room.free_port()) as system:
+        fleet = Fleet(room, system, TAG)
+        counted = struck(system, partial(_put_back_too_far, fleet), seed, strikes, frozenset())
+        check_answers(system)
+        chance = random.Random(f"verify {seed}")
+        fleet.verify_by(True, chance)
+        tags = Counter(fact.tag for fact in fleet.facts())
+    assert {OLD_TAG, NEW_TAG} <= tags.keys(), f"R26: only one of them was written: {tags}"
+    counted.counts |= {"by_old": tags[OLD_TAG], "by_new": tags[NEW_TAG]}
+    return counted
+
+
+def _put_back_too_far(fleet: Fleet, chance: random.Random) -> str:
+    """All to the new version; then back those who cannot go back, views first; then all to new."""
+    told = [fleet.move_all(fleet.old(chance), chance)]
+    fleet.until(lambda: any(fact.tag == NEW_TAG for fact in fleet.facts()))
+    told.append(fleet.move_all(chance.sample(("projections", "policies"), 2), chance))
+    fleet.until(lambda: fleet.halts().keys() == set(VIEWS))
+    check_halts(fleet)
+    told.append(fleet.move_all(["commands"], chance, works=False))
+    check_refusal(fleet)
+    told.append(fleet.move_all(fleet.old(chance), chance, works=False))
+    position = fleet.system.last_position()
+    fleet.until(lambda: any(map(_is_new_outcome, fleet.facts(position))) and not fleet.halts())
+    return "; ".join(told)
+
+
+def check_halts(fleet: Fleet) -> None:
+    """Each view halted right before an event of the newer version, and says what to do."""
+    tags = {fact.position: fact.tag for fact in fleet.facts()}
+    for view, (position, reason) in fleet.halts().items():
+        following = min(one for one in tags if one > position)
+        assert tags[following] == NEW_TAG, f"R26: {view} halts after {position}: {reason}"
+        assert NEW_TAG in reason, f"R26: {view} does not name what it cannot read: {reason}"
+        assert "update Headwater" in reason, f"R26: {view} does not say what to do: {reason}"
+
+
+def check_refusal(fleet: Fleet) -> None:
+    """Old code decides nothing about a stream that it cannot read, and says why."""
+    run = next(fact.stream for fact in reversed(fleet.facts()) if fact.tag == NEW_TAG)
+    asked = {"run": str(run), "reason": "R26", "command_id": str(UUID(int=run.int ^ 1))}
+    subject = "headwater.command.run.cancel"
+    sent = fleet.system.project.run("send", subject, json.dumps(asked), "--json")
+    told = json.loads(sent.stdout)
+    assert told["status"] == "rejected", f"R26: decided without knowing all: {told}"
+    assert NEW_TAG in told["message"], f"R26: it does not say what it cannot read: {told}"
+    assert told["details"]["hint"] == "update Headwater", f"R26: nor what to do: {told}"
+    assert told["code"] == "unavailable", f"R26: nobody would send it again: {told}"
+    found = [fact for fact in fleet.facts() if fact.command == asked["command_id"]]
+    assert not found, f"R26: it was refused, and took effect: {told}"
+
+
+SESSIONS: dict[str, Session] = {
+    "R26 rolling upgrade (cluster)": rolling,
+    "R26 event of a newer version": newer_event,
+}
