@@ -1,8 +1,8 @@
 """Payloads of commands as they come over the wire, by the command's type.
 
 Unknown fields are an error, but for those of workers, which may be newer than who decides: a field
-may join there with a default, as in events. A payload's hash covers its content without the ids that tell where it
-comes from, so that a second delivery is known as the same command.
+may join there with a default, as in events. A payload's hash covers its content without the ids
+that tell where it comes from, so that a second delivery is known as the same command.
 """
 
 import hashlib

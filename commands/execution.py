@@ -15,7 +15,7 @@ from msgspec import Struct
 from commands.answers import told, told_unchanged
 from commands.ports import Clock, Envelope, EventStore
 from commands.reply import Reply, accepted, refused
-from commands.stream import Command, Handled, Identity, StreamMemory, StreamView
+from commands.stream import Command, Handled, Identity, StreamMemory, StreamView, history
 from domain.catalog import CATALOG
 from domain.decider import Decider, fold
 from domain.envelope import EventEnvelope, Metadata
@@ -110,7 +110,7 @@ class StreamExecutor:
         self._memory: StreamMemory | None = None
 
     async def read(self) -> StreamView:
-        """The stream's newest state. Raises `Unavailable`, `Malformed`."""
+        """The stream's newest state. Raises `Unavailable`."""
         memory = await self._refresh()
         return StreamView(memory.state, memory.version, memory.position, memory.origin)
 
@@ -184,7 +184,7 @@ class StreamExecutor:
 
     async def _refresh(self) -> StreamMemory:
         memory = self._memory or StreamMemory(self._decider.initial)
-        memory.learn(await self._store.load(self._stream, memory.version), self._decider)
+        memory.learn(await history(self._store, self._stream, memory.version), self._decider)
         self._memory = memory
         return memory
 
@@ -277,9 +277,9 @@ class StreamExecutor:
             return kept
         state, events = self._decider.initial, ()
         if known.identity.type in _TOLD_FROM_HISTORY:
-            history = (await self._store.load(self._stream))[: known.last]
-            state = fold(self._decider, state, (envelope.data for envelope in history))
-            events = tuple(envelope.data for envelope in history[known.first - 1 :])
+            earlier = (await history(self._store, self._stream))[: known.last]
+            state = fold(self._decider, state, (envelope.data for envelope in earlier))
+            events = tuple(envelope.data for envelope in earlier[known.first - 1 :])
         more = told(known.identity.type, self._stream, memory.origin, events, state)
         reply = accepted(self._name, known.last, known.position, known.tags, more)
         memory.keep(known.identity.command_id.int, reply)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from commands.ports import Definitions, EventStore, Leases, LeaseState
-from commands.stream import Streams
+from commands.stream import Streams, history
 from domain.errors import NotFound
 from domain.ids import pipeline_stream, run_stream
 from domain.pipeline.aggregate import PipelineState, Unregistered
@@ -48,7 +48,7 @@ class Lookup(Leases, Definitions):
             for candidate in (known.active, *known.drafts):
                 if candidate is not None and candidate.number == revision:
                     return candidate.definition
-            for envelope in await self._store.load(stream):
+            for envelope in await history(self._store, stream):
                 event: PipelineEvent = envelope.data
                 if (
                     isinstance(event, PipelineRegistered | PipelineRevised)

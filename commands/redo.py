@@ -9,7 +9,7 @@ from commands.catalog import RedoPayload
 from commands.lookup import Lookup
 from commands.ports import EventStore
 from commands.steps.fingerprint import code_hash, definition_of
-from commands.stream import Streams
+from commands.stream import Streams, history
 from domain.errors import Rejection
 from domain.ids import pipeline_stream, run_stream
 from domain.pipeline.aggregate import Revision, runnable, startable
@@ -32,7 +32,7 @@ class Redos:
 
     async def decide(self, payload: RedoPayload) -> StartRun:
         """The start of that run. Raises `Rejection`."""
-        envelopes = await self._store.load(run_stream(payload.run))
+        envelopes = await history(self._store, run_stream(payload.run))
         start = redo(payload.run, [one.data for one in envelopes], payload.step, payload.rows)
         state = (await self._streams.read(pipeline_stream(start.pipeline))).state
         if payload.revision not in (None, start.revision):

@@ -15,7 +15,7 @@ from commands.ports import EventStore, Hands
 from commands.redo import Redos
 from commands.reply import Reply, refused
 from commands.request import Request
-from commands.stream import Streams
+from commands.stream import Streams, history
 from domain.errors import Rejection
 from domain.ids import StreamId, pipeline_stream, redo_of, run_stream
 from domain.limits import redos_max
@@ -69,12 +69,12 @@ class RunHandlers:
             before = await self._streams.answered(run_stream(run), request.identity)
             if before is not None:
                 return before
-            if not await self._store.load(run_stream(run)):
+            if not await history(self._store, run_stream(run)):
                 decision = await self._redos.decide(payload)
                 reply = await self._begin(request, run_stream(run), decision)
                 if reply.get("code") != "run_exists":
                     return reply
-            earlier = await self._store.load(run_stream(run))
+            earlier = await history(self._store, run_stream(run))
             hold_unsettled(run, [one.data for one in earlier])
         raise Rejection("too_many_redos", f"{redos_max} runs have tried to put these rows back")
 
@@ -140,7 +140,7 @@ class RunHandlers:
         )
 
     async def _retry(self, payload: RetryPayload) -> StartRun:
-        envelopes = await self._store.load(run_stream(payload.run))
+        envelopes = await history(self._store, run_stream(payload.run))
         decision = rerun(payload.run, [one.data for one in envelopes], payload.from_step)
         startable((await self._streams.read(pipeline_stream(decision.pipeline))).state)
         return decision

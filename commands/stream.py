@@ -7,10 +7,11 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.ports import Envelope
+from commands.ports import Envelope, EventStore
 from commands.reply import Reply
 from domain.decider import Decider
 from domain.envelope import Metadata
+from domain.errors import Malformed, Unavailable
 from domain.ids import Position, StreamId, Version
 
 replies_kept_max = 128
@@ -65,12 +66,24 @@ class Streams(Protocol):
         ...
 
     async def read(self, stream: StreamId) -> StreamView:
-        """The stream's newest state. Raises `Unavailable`, `Malformed`."""
+        """The stream's newest state. Raises `Unavailable`."""
         ...
 
     async def answered(self, stream: StreamId, identity: Identity) -> Reply | None:
         """The reply to a command that was handled before, or None."""
         ...
+
+
+async def history(store: EventStore, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
+    """Events of a stream behind version `after`. Raises `Unavailable`.
+
+    So it does for an event that cannot be read: a newer version may have written it, and nothing is
+    decided without it. Who can read it may be here soon, so whoever asked shall ask again.
+    """
+    try:
+        return await store.load(stream, after)
+    except Malformed as error:
+        raise Unavailable(f"{stream} cannot be read: {error.message}", hint=error.hint) from error
 
 
 class Handled(Struct, frozen=True, gc=False):

@@ -130,7 +130,7 @@ class StreamActors(Streams):
         return answer
 
     async def read(self, stream: StreamId) -> StreamView:
-        """The stream's newest state. Raises `Unavailable`, `Malformed`."""
+        """The stream's newest state. Raises `Unavailable`."""
         answer = await self._ask(stream, _Read())
         assert isinstance(answer, StreamView)  # noqa: S101  # reads are answered by views
         return answer

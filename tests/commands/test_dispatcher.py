@@ -60,6 +60,20 @@ async def test_what_cannot_be_read_is_refused_with_a_code_and_the_place(
         assert reply["details"].get("path") == path
 
 
+@pytest.mark.parametrize("command", ["run.claim", "run.report"])
+async def test_a_worker_may_be_newer_and_say_more(command: str) -> None:
+    async with open_stage() as stage:
+        run = await stage.started("a")
+        told = {"run": run, "step": "a", "attempt": 1}
+        claim = {**told, "worker": "w1", "colour": "red"}
+        claimed = await stage.send("run.claim", claim)
+        assert claimed["status"] == "accepted", claimed
+        if command == "run.report":
+            report = {**told, "lease": 1, "outcome": SUCCEEDED, "colour": "red"}
+            reported = await stage.send("run.report", report)
+            assert reported["status"] == "accepted", reported
+
+
 async def test_a_deep_payload_of_this_process_is_refused_too() -> None:
     deep: dict[str, Any] = {}
     for _ in range(DEEP):

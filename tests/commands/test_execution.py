@@ -12,7 +12,7 @@ from commands import stream as streams
 from commands.execution import StreamExecutor, tries_max
 from commands.ports import Envelope, EventStore
 from commands.stream import Command
-from domain.errors import Conflict, StorageFull, TooLarge, Unavailable
+from domain.errors import Conflict, Malformed, StorageFull, TooLarge, Unavailable
 from domain.ids import Position, StreamId, Version, pipeline_stream
 from domain.limits import event_bytes_max
 from domain.pipeline.commands import PausePipeline, RegisterPipeline, ResumePipeline
@@ -32,9 +32,13 @@ class RiggedStore(EventStore):
         """Raised after appending."""
         self.appends = 0
         self.loads = 0
+        self.is_newer = False
+        """What is loaded was written by a version that is not known here."""
 
     async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
         self.loads += 1
+        if self.is_newer:
+            raise Malformed("no event is known by the tag 'x.y.v2'", hint="update Headwater")
         return await self.inner.load(stream, after)
 
     async def append(
@@ -215,6 +219,19 @@ async def test_a_full_disk_is_told_and_nothing_is_believed() -> None:
     assert reply["code"] == "storage_full"
     (again,) = await one.execute([pause("a")])
     assert (again["status"], again["version"]) == ("accepted", 2)
+
+
+async def test_nothing_is_decided_about_what_a_newer_version_has_written() -> None:
+    store = RiggedStore()
+    await register(store)
+    store.is_newer = True
+    decider, command = executor(store), pause()
+    replies = await decider.execute([command, resume()])
+    assert {reply["code"] for reply in replies} == {"unavailable"}
+    assert replies[0]["details"] == {"hint": "update Headwater"}
+    assert "'x.y.v2'" in replies[0]["message"]
+    store.is_newer = False
+    assert (await decider.execute([command]))[0]["status"] == "accepted"
 
 
 async def test_what_the_store_finds_too_large_takes_nobody_along() -> None:

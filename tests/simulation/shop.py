@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from adapters.memory.bus import MemoryBus
 from commands.dispatcher import DirectSender
-from commands.ports import CommandContext, CommandSender, Task, TaskDelivery, TaskSource
+from commands.ports import CommandContext, CommandSender, EventStore, Task, TaskDelivery, TaskSource
 from commands.steps.ports import StepRunner, StepWork
 from domain.errors import TimedOut, Unavailable
 from domain.pipeline.events import Definition
@@ -130,9 +130,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(*lives: Life, drain: float = 1000.0) -> AsyncIterator[Shop]:
+async def open_shop(
+    *lives: Life, drain: float = 1000.0, store: EventStore | None = None
+) -> AsyncIterator[Shop]:
     """A shop whose worker is at work until the end of the block."""
-    async with open_stage() as stage:
+    async with open_stage(store) as stage:
         shop = Shop(stage, ScriptedRunner(*lives))
         async with open_supervisor(SupervisorLimits(drain_seconds_max=drain)) as supervisor:
             await supervisor.start(shop.part)

@@ -171,6 +171,23 @@ async def test_a_rejected_command_raises(connection: Connection, client: NatsCli
     assert told.value.details == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("unavailable", Unavailable), ("storage_full", StorageFull), ("timeout", TimedOut)],
+)
+async def test_a_command_that_may_be_sent_again_raises_what_says_so(
+    connection: Connection, client: NatsClient, code: str, error: type[HeadwaterError]
+) -> None:
+    async def put_off(_subject: str, _payload: bytes, _headers: dict[str, str]) -> bytes:
+        told = {"status": "rejected", "code": code, "message": "no", "details": {"hint": "wait"}}
+        return msgspec.json.encode(told)
+
+    async with serving(connection, put_off):
+        with pytest.raises(error) as told:
+            await client.send("run.report", {}, ADA)
+    assert (told.value.message, told.value.hint) == ("no", "wait")
+
+
 async def test_an_answer_above_the_limit_is_told(
     connection: Connection, client: NatsClient
 ) -> None:
