@@ -79,12 +79,14 @@ def is_accepted(reply: Mapping[str, Any]) -> bool:
 def error_of(reply: Mapping[str, Any]) -> HeadwaterError:
     """What a rejected reply tells, as an exception on the caller's side."""
     code, message = str(reply.get("code", "")), str(reply.get("message", ""))
+    details = reply.get("details") or {}
+    hint = str(details.get("hint", ""))
     match code:
         case "unavailable":
-            return Unavailable(message)
+            return Unavailable(message, hint=hint)
         case "storage_full":
-            return StorageFull(message)
+            return StorageFull(message, hint=hint)
         case "timeout":
-            return TimedOut(message)
+            return TimedOut(message, hint=hint)
         case _:
-            return Rejection(code, message, reply.get("details") or {})
+            return Rejection(code, message, details)

@@ -15,7 +15,8 @@ from adapters.jetstream.message import Message
 from adapters.jetstream.reply import raise_error
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext, CommandSender, Definitions, Leases, LeaseState
-from domain.errors import Malformed, Rejection, TimedOut
+from commands.reply import error_of, is_accepted
+from domain.errors import Malformed, TimedOut
 from domain.pipeline.events import Definition
 
 command_seconds_max = 30.0
@@ -98,9 +99,8 @@ class NatsClient(CommandSender):
         may_repeat = isinstance(payload, Mapping) and bool(payload.get("command_id"))
         tries = tries_max if may_repeat else 1
         reply = _document(await self.request(subject, body, headers, tries=tries))
-        if reply.get("status") != "accepted":
-            code, message = str(reply.get("code", "")), str(reply.get("message", ""))
-            raise Rejection(code, message, reply.get("details"))
+        if not is_accepted(reply):
+            raise error_of(reply)
         return reply
 
     async def query(
