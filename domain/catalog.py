@@ -45,6 +45,11 @@ class Catalog:
         """Every tag that is written today."""
         return tuple(self._decoders)
 
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Every tag that can be read: those, and what becomes one of them."""
+        return (*self._decoders, *self._upcasts)
+
     def kind_of(self, tag: str) -> type[Any]:
         """The class of a tag that is written today. Raises `KeyError` for others."""
         return self._kinds[tag]
