@@ -247,8 +247,12 @@ class StepPart(Part, Hands):
         for _ in range(self._limits.sends_max):
             try:
                 reply = await self._ports.sender.send("run.claim", payload, context)
-            except Rejection:
-                await job.finish()
+            except Rejection as rejection:
+                if rejection.code == "command_id_reused":
+                    # Another version read it otherwise, and may have given the lease: claim anew.
+                    await job.give_back(0)
+                else:
+                    await job.finish()
                 return claim_id, None
             except (Unavailable, TimedOut):
                 await self._ports.clock.sleep(self._limits.resend_seconds_min)

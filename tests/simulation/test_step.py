@@ -8,6 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 from adapters.memory.eventstore import MemoryEventStore
+from commands import dispatcher
 from commands.ports import Envelope
 from commands.steps.ports import ChildLost, StepWork
 from domain.errors import Malformed
@@ -293,6 +294,19 @@ async def test_lost_messages_are_sent_again(command: str, when: str) -> None:
             "run.completed.v1",
         ]
         assert len(shop.runner.works) == 1
+
+
+async def test_a_claim_that_another_version_has_read_otherwise_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dispatcher, "payload_hash", lambda _payload: uuid4().hex)
+    async with open_shop(at_once) as shop:
+        shop.sender.lose_after = ["run.claim"]
+        run = await shop.stage.started("a")
+        await shop.put(run)
+        await anyio.sleep(5)
+        assert [work.lease for work in shop.runner.works] == [2]
+        assert (await shop.tags(run))[-1] == "run.completed.v1"
 
 
 async def test_a_claim_that_nobody_answers_gives_the_task_back() -> None:

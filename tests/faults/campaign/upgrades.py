@@ -144,7 +144,7 @@ def rolling(room: Room, seed: int, strikes: int) -> Counted:
     return counted
 
 
-def _shares(chance: random.Random, strikes: int) -> Iterator[list[str]]:
+def _shares(chance: random.Random, strikes: int) -> Iterator[Sequence[str]]:
     """The roles of each strike: whole rounds in the end, each to the new version and back."""
     rounds = -(-strikes // (2 * len(ROLES)))
     moves = [role for _ in range(2 * rounds) for role in chance.sample(ROLES, len(ROLES))]
@@ -153,7 +153,7 @@ def _shares(chance: random.Random, strikes: int) -> Iterator[list[str]]:
         yield moves[first:last]
 
 
-def _move(fleet: Fleet, moves: Iterator[list[str]], chance: random.Random) -> str:
+def _move(fleet: Fleet, moves: Iterator[Sequence[str]], chance: random.Random) -> str:
     return fleet.move_all(next(moves), chance)
 
 
