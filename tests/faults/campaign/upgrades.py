@@ -63,16 +63,16 @@ class Fleet:
         self.system.given[role] = self._environment if is_new else {}
         self.system.start(role)
         if works and role == "commands":
-            self.until(lambda: any(map(_is_started, self.facts(position))))
+            self.until(lambda: any(map(_is_started, self.facts(position))), "a step begins")
         if works and self._new >= set(ROLES):
-            self.until(lambda: any(map(_is_new_outcome, self.facts(position))))
+            self.until(lambda: any(map(_is_new_outcome, self.facts(position))), "a new outcome")
         return f"{role} {how}, now {'new' if is_new else 'old'}"
 
     def move_all(self, roles: Sequence[str], chance: random.Random, *, works: bool = True) -> str:
         """Move some, one after the other; returns when each tells its version."""
         told = [self.move(role, chance, works=works) for role in roles]
         wanted = {role: NEXT if role in self._new else version("headwater") for role in ROLES}
-        self.until(lambda: self.versions() == wanted)
+        self.until(lambda: self.versions() == wanted, f"all are {wanted}")
         return "; ".join(told)
 
     def versions(self) -> dict[str, str]:
@@ -109,9 +109,13 @@ class Fleet:
         """Events behind a position."""
         return [Fact(one) for one in self.system.stock_reader() if int(one.id) > behind]
 
-    def until(self, holds: object) -> None:
-        """Ask until it holds."""
-        self.system.project.until(holds, settled_seconds_max)
+    def until(self, holds: object, what: str) -> None:
+        """Ask until it holds. Raises `AssertionError` with the state of the fleet."""
+        try:
+            self.system.project.until(holds, settled_seconds_max)
+        except AssertionError:
+            told = f"{self.versions()}, halted {self.halts()}"
+            raise AssertionError(f"R26: not in {settled_seconds_max} s: {what}; {told}") from None
 
     def verify_by(self, role_is_new: bool, chance: random.Random) -> None:
         """What `headwater verify` says where old or new code answers."""
@@ -194,15 +198,16 @@ def newer_event(room: Room, seed: int, strikes: int) -> Counted:
 def _put_back_too_far(fleet: Fleet, chance: random.Random) -> str:
     """All to the new version; then back those who cannot go back, views first; then all to new."""
     told = [fleet.move_all(fleet.old(chance), chance)]
-    fleet.until(lambda: any(fact.tag == NEW_TAG for fact in fleet.facts()))
+    fleet.until(lambda: any(fact.tag == NEW_TAG for fact in fleet.facts()), NEW_TAG)
     told.append(fleet.move_all(chance.sample(("projections", "policies"), 2), chance))
-    fleet.until(lambda: fleet.halts().keys() == set(VIEWS))
+    fleet.until(lambda: fleet.halts().keys() == set(VIEWS), "every view of old code halts")
     check_halts(fleet)
     told.append(fleet.move_all(["commands"], chance, works=False))
     check_refusal(fleet)
     told.append(fleet.move_all(fleet.old(chance), chance, works=False))
     position = fleet.system.last_position()
-    fleet.until(lambda: any(map(_is_new_outcome, fleet.facts(position))) and not fleet.halts())
+    fleet.until(lambda: any(map(_is_new_outcome, fleet.facts(position))), "work goes on")
+    fleet.until(lambda: not fleet.halts(), "no view is halted")
     return "; ".join(told)
 
 
@@ -214,6 +219,9 @@ def check_halts(fleet: Fleet) -> None:
         assert tags[following] == NEW_TAG, f"R26: {view} halts after {position}: {reason}"
         assert NEW_TAG in reason, f"R26: {view} does not name what it cannot read: {reason}"
         assert "update Headwater" in reason, f"R26: {view} does not say what to do: {reason}"
+    told = fleet.system.project.run("verify")
+    assert told.returncode != 0, f"R26: verified without knowing all: {told.stdout}"
+    assert NEW_TAG in told.stderr, f"R26: it does not say why it cannot be verified: {told}"
 
 
 def check_refusal(fleet: Fleet) -> None:
