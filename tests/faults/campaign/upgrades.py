@@ -44,8 +44,8 @@ class Fleet:
     def move(self, role: str, chance: random.Random, *, works: bool = True) -> str:
         """Stop a role, one way or the other, and start it in the other version.
 
-        If `works`, then whoever decides must have done so in it before this returns, and if nothing
-        old is left so must whoever works.
+        If `works`, then who decides and who works must get on with each other before this returns,
+        and where nothing old is left so must all.
         """
         how = chance.choice(("stopped", "killed"))
         process = self.system.processes[role]
@@ -64,6 +64,8 @@ class Fleet:
         self.system.start(role)
         if works and role == "commands":
             self.until(lambda: any(map(_is_started, self.facts(position))), "a step begins")
+        if works and role in ("commands", "steps"):
+            self.until(lambda: any(map(_is_outcome, self.facts(position))), "a step is done")
         if works and self._new >= set(ROLES):
             self.until(lambda: any(map(_is_new_outcome, self.facts(position))), "a new outcome")
         return f"{role} {how}, now {'new' if is_new else 'old'}"
@@ -129,6 +131,10 @@ def _is_started(fact: Fact) -> bool:
     return fact.tag == "run.step_started.v1"
 
 
+def _is_outcome(fact: Fact) -> bool:
+    return "outcome" in fact.data
+
+
 def _is_new_outcome(fact: Fact) -> bool:
     return "made_by" in (fact.data.get("outcome") or {})
 
@@ -151,10 +157,18 @@ def rolling(room: Room, seed: int, strikes: int) -> Counted:
 def _shares(chance: random.Random, strikes: int) -> Iterator[Sequence[str]]:
     """The roles of each strike: whole rounds in the end, each to the new version and back."""
     rounds = -(-strikes // (2 * len(ROLES)))
-    moves = [role for _ in range(2 * rounds) for role in chance.sample(ROLES, len(ROLES))]
+    moves = [role for _ in range(rounds) for role in _round(chance)]
     for number in range(strikes):
         first, last = (len(moves) * n // strikes for n in (number, number + 1))
         yield moves[first:last]
+
+
+def _round(chance: random.Random) -> list[str]:
+    """There and back again; who works is once newer and once older than who decides."""
+    there, back = (chance.sample(ROLES, len(ROLES)) for _ in range(2))
+    first = [one.index("steps") < one.index("commands") for one in (there, back)]
+    swapped = {"steps": "commands", "commands": "steps"} if first[0] != first[1] else {}
+    return [*there, *(swapped.get(role, role) for role in back)]
 
 
 def _move(fleet: Fleet, moves: Iterator[Sequence[str]], chance: random.Random) -> str:
