@@ -13,7 +13,6 @@ from adapters.jetstream.client import NatsClient
 from adapters.jetstream.connection import Connection
 from adapters.jetstream.directory import payload_bytes_max
 from adapters.jetstream.endpoints import Endpoint, Endpoints, Handler, ServiceIdentity
-from adapters.jetstream.message import Message
 from adapters.jetstream.topology import Topology
 from commands.ports import CommandContext
 from domain.errors import (
@@ -294,23 +293,6 @@ async def test_a_service_that_stops_leaves_nobody_waiting(
     assert answered > 0
 
 
-async def test_a_service_that_comes_in_a_moment_is_waited_for(
-    connection: Connection, client: NatsClient
-) -> None:
-    answers: list[bytes] = []
-
-    async def ask() -> None:
-        answers.append(await client.request("headwater.command.x", b"early"))
-
-    async with anyio.create_task_group() as asking:
-        asking.start_soon(ask)
-        with pytest.raises(Unavailable, match="nobody"):
-            await connection.request("headwater.command.x", b"", seconds=5.0)
-        async with serving(connection, echo):
-            while not answers:
-                await anyio.lowlevel.checkpoint()
-
-
 async def test_a_cancelled_service_says_so(connection: Connection, client: NatsClient) -> None:
     entered = anyio.Event()
 
@@ -386,17 +368,3 @@ async def test_two_services_share_the_requests(connection: Connection, client: N
     async with serving(connection, saying(b"a")), serving(connection, saying(b"b")):
         answers = {await client.request("headwater.command.x", b"") for _ in range(60)}
     assert answers == {b"a", b"b"}
-
-
-async def test_a_question_that_is_lost_is_asked_again(connection: Connection) -> None:
-    asked: list[bytes] = []
-
-    def answer(message: Message) -> None:
-        asked.append(message.data)
-        if len(asked) == 2:  # the first one went to somebody who has died
-            connection.send(message.reply, b'{"position": 7}')
-
-    await connection.subscribe("headwater.query.monitoring.runs", answer)
-    client = NatsClient(connection, Topology())
-    assert await client.query("monitoring.runs", {"limit": 1}, 1.5) == {"position": 7}
-    assert asked == [b'{"limit":1}'] * 2
