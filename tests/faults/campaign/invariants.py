@@ -208,11 +208,14 @@ def check_lineage(system: System, runs: dict[UUID, list[Fact]]) -> None:
             for fact in facts
             if fact.tag in _OUTCOMES and fact.data["step"] == "times"
         )
+        if not outcomes:
+            continue
+        position, newest = outcomes[-1]
         datasets = system.answers("lineage.datasets", pipeline=pipeline)
         found = {one["dataset"]: one["fingerprint"] for one in datasets}.get(f"{pipeline}.times")
-        wanted = outcomes[-1][1]["output"]["fingerprint"] if outcomes else None
+        wanted = newest["output"]["fingerprint"]
         assert found == wanted, f"I8: the newest data of {pipeline} is {found}, by events {wanted}"
         checks = system.answers("quality.checks", of=pipeline, runs=checks_max)
         told = [(one["position"], len(one["runs"])) for one in checks]
-        known = [(outcomes[-1][0], min(len(outcomes), checks_max))] if outcomes else []
+        known = [(position, min(len(outcomes), checks_max))]
         assert told == known, f"I8: checks of {pipeline}: {told}, by events {known}"

@@ -20,6 +20,9 @@ from tests.faults.campaign.ledger import Ledger, Told
 PIPELINES = 3
 commands_max = 20_000
 """Of one load; a trial that reaches it is told as it is."""
+run_share = 0.1
+"""Of all commands; the others pause and resume pipelines."""
+
 request_seconds = 2.0
 resends_max = 120
 again_seconds = 0.1
@@ -132,14 +135,14 @@ class Load:
     def _draw(self, chance: random.Random) -> tuple[str, dict[str, Any]]:
         pipeline = f"p{chance.randrange(PIPELINES)}"
         drawn = chance.random()
-        if drawn < 0.2:
+        if drawn < run_share:
             params = {"factor": next(self._factors)}
             return "run.start", {
                 "pipeline": pipeline,
                 "params": params,
                 "command_id": _id(chance),
             }
-        verb = "pause" if drawn < 0.6 else "resume"
+        verb = "pause" if drawn < (1 + run_share) / 2 else "resume"
         return f"pipeline.{verb}", {
             "pipeline": pipeline,
             "reason": f"drawn {drawn:.3f}",
