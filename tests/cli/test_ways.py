@@ -16,18 +16,18 @@ from runtime.session import Session
 pytestmark = pytest.mark.anyio
 
 
+async def _come(data: Path, came: list[Session]) -> None:
+    async with Way(Command(data=str(data))).writing() as session:
+        came.append(session)
+
+
 async def test_a_service_that_stops_before_it_is_joined_makes_room(tmp_path: Path) -> None:
     held = DataDir(tmp_path).take("run")
     held.say(ready=False)
     came: list[Session] = []
-
-    async def come() -> None:
-        async with Way(Command(data=str(tmp_path))).writing() as session:
-            came.append(session)
-
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(come)
+            tasks.start_soon(_come, tmp_path, came)
             await anyio.wait_all_tasks_blocked()
             assert not came
             held.close()
@@ -42,14 +42,9 @@ async def test_a_service_that_stops_while_it_is_joined_makes_room(tmp_path: Path
     way_in = directory.nats / "connection.json"
     os.mkfifo(way_in)  # whoever comes gets no further than this until the service has gone
     came: list[Session] = []
-
-    async def come() -> None:
-        async with Way(Command(data=str(tmp_path))).writing() as session:
-            came.append(session)
-
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(come)
+            tasks.start_soon(_come, tmp_path, came)
             answer = await to_thread.run_sync(
                 os.open, directory.nats / "connection.json", os.O_WRONLY
             )

@@ -136,7 +136,8 @@ def datasets(room: Room, seed: int, strikes: int) -> Counted:
         for number in range(strikes):
             _runs_right(system, number)
             system.kill(everything=True)
-            files = sorted((system.data / "datasets").rglob("*.parquet"))
+            every = (system.data / "datasets").rglob("*.parquet")
+            files = sorted(one for one in every if one.stat().st_size)
             for one in files:
                 chance.choice(HARMS)(one, chance)
             system.start()
