@@ -24,6 +24,11 @@ class HeadwaterError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """The message, and what to do about it in brackets."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class Rejection(HeadwaterError):
     """The rules refuse a command. `code` is stable and meant for programs."""

@@ -180,8 +180,7 @@ class ProjectionWorker:
         return problem
 
     def _halt(self, problem: HeadwaterError) -> None:
-        hint = f" ({problem.hint})" if problem.hint else ""
-        self._halted = f"after position {self.position}: {problem.message}{hint}"
+        self._halted = f"after position {self.position}: {problem.in_one_line}"
 
     async def _overtaken(self) -> None:
         """Somebody else has applied or replaced the view: go on from where it is now."""

@@ -283,7 +283,7 @@ def told(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, HeadwaterError):
-        return error.message
+        return error.in_one_line
     return f"{type(error).__name__}: {error}"
 
 

@@ -38,7 +38,35 @@ CREATE TABLE event_links (
 """
 """A row has the links of all events of one commit, one behind the other."""
 
-MIGRATIONS: Sequence[str] = (EVENTS + LINKS,)
+SEALED = """
+CREATE TABLE sealed_segments (
+    segment bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    sha256 text NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    events bigint NOT NULL,
+    sealed_at timestamptz NOT NULL,
+    content bytea NOT NULL
+);
+ALTER TABLE sealed_segments ALTER COLUMN content SET STORAGE EXTERNAL;
+CREATE INDEX sealed_segments_last ON sealed_segments (last_position);
+CREATE TABLE sealed_streams (
+    originator_id uuid PRIMARY KEY,
+    segment bigint NOT NULL REFERENCES sealed_segments,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    last_version bigint NOT NULL
+);
+CREATE TABLE sealed_ranges (
+    first_position bigint PRIMARY KEY,
+    last_position bigint NOT NULL,
+    segment bigint NOT NULL REFERENCES sealed_segments
+);
+"""
+"""Events of old runs, moved out of their table: whole segments in Parquet, and where to look."""
+
+MIGRATIONS: Sequence[str] = (EVENTS + LINKS, SEALED)
 """Each leads to the next layout; 0 is a database without a store."""
 
 lock_key = 4_936_107_221

@@ -12,6 +12,7 @@ events before it, which is what readers rely on.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
@@ -29,6 +30,7 @@ from adapters.eventstore.mapper import (
     stretch_of_columns,
 )
 from adapters.eventstore.migrations import migrate
+from adapters.eventstore.postgres_sealed import PostgresSealed
 from adapters.postgres import PATIENT, Database, Session, Sessions, check_server
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
@@ -81,6 +83,7 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         self._writing = writing
         self._reading = reading
         self._ear = ear
+        self._sealed = PostgresSealed()
         self._mapper = EnvelopeMapper(catalog)
         self._writer = GroupWriter(self._commit, self._grew, catalog)
         self._end: Place | None = None
@@ -131,9 +134,7 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
 
     async def load(self, stream: StreamId, after: Version = 0) -> Sequence[Envelope]:
         """A stream's events behind `after`, upcast where they are old."""
-        rows = await self._reading.read(
-            lambda session: session.fetch(_SELECT_STREAM, stream.id, after)
-        )
+        rows = await self._reading.read(partial(self._stream, stream=stream, after=after))
         map_event = self._mapper.to_domain_event
         return [
             map_event(
@@ -150,16 +151,16 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
 
     async def read(self, after: Position, limit: int) -> Sequence[Recorded]:
         """All streams' events behind `after`, undecoded; positions become visible in order."""
-        rows = await self._rows(_SELECT_RECORDS, after, limit)
-        return records_of([row[:5] for row in rows], rows[0][5]) if rows else []
+        rows, previous = await self._rows(_SELECT_RECORDS, after, limit)
+        return records_of([tuple(row[:5]) for row in rows], previous)
 
     async def stretch(self, after: Position, limit: int) -> Stretch:
         """The same events as columns."""
-        rows = await self._rows(_SELECT_STRETCH, after, limit)
+        rows, previous = await self._rows(_SELECT_STRETCH, after, limit)
         if not rows:
             return stretch_of_columns(((), (), (), ()), after)
-        *columns, previous = zip(*rows, strict=True)
-        return stretch_of_columns(columns, previous[0])
+        positions, names, *_versions, tags, states, _, _ = zip(*rows, strict=True)
+        return stretch_of_columns((positions, names, tags, states), previous)
 
     async def head(self) -> Position:
         """Position of the newest event."""
@@ -168,11 +169,7 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
 
     async def event_id_at(self, position: Position) -> UUID | None:
         """The id of the event at `position`."""
-        state: bytes | None = await self._reading.read(
-            lambda session: session.fetchval(
-                "SELECT state FROM stored_events WHERE notification_id = $1", position
-            )
-        )
+        state = await self._reading.read(partial(self._state, position=position))
         return event_id_of(state) if state is not None else None
 
     async def wait(self, after: Position, seconds: float) -> Position:
@@ -182,10 +179,39 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
     def _grew(self, written: Sequence[Recorded]) -> None:
         self._ear.reached(written[-1].position)
 
-    async def _rows(self, query: str, after: Position, limit: int) -> list[Any]:
-        return await self._reading.read(
-            lambda session: session.fetch(query, after, limit, read_bytes_max)
+    async def _stream(
+        self, session: Session, stream: StreamId, after: Version
+    ) -> list[tuple[Position, Version, str, bytes]]:
+        rows = [tuple(row) for row in await session.fetch(_SELECT_STREAM, stream.id, after)]
+        if rows and rows[-1][0] is None:  # there are sealed ones
+            sealed = await self._sealed.stream(session, stream.id, after)
+            rows = [*((row[0], *row[2:]) for row in sealed), *rows[:-1]]
+        return rows
+
+    async def _rows(
+        self, query: str, after: Position, limit: int
+    ) -> tuple[Sequence[Sequence[Any]], Position]:
+        """Events behind a position, and the position before the first of them."""
+
+        async def work(session: Session) -> tuple[Sequence[Sequence[Any]], Position]:
+            rows: Sequence[Any] = await session.fetch(query, after, limit, read_bytes_max)
+            if not rows:
+                return (), after
+            previous, last_sealed = rows[0][-2:]
+            if last_sealed <= after:
+                return rows, previous
+            whole = await self._sealed.behind(session, after, limit)
+            return [(*row, previous, last_sealed) for row in whole], previous
+
+        return await self._reading.read(work)
+
+    async def _state(self, session: Session, position: Position) -> bytes | None:
+        state: bytes | None = await session.fetchval(
+            "SELECT state FROM stored_events WHERE notification_id = $1", position
         )
+        if state is None and (row := await self._sealed.at(session, position)) is not None:
+            return row[-1]
+        return state
 
     async def _commit(self, group: Sequence[Append]) -> Sequence[Outcome]:
         async with self._writing.session() as session:
@@ -231,15 +257,28 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
 
 
 _SELECT_STREAM = """
-SELECT notification_id, originator_version, topic, state FROM stored_events
-WHERE originator_id = $1 AND originator_version > $2 ORDER BY originator_version
+SELECT notification_id, originator_version, topic, state FROM (
+    SELECT notification_id, originator_version, topic, state FROM stored_events
+    WHERE originator_id = $1 AND originator_version > $2
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL FROM sealed_streams
+    WHERE originator_id = $1 AND last_version > $2
+) AS events ORDER BY originator_version NULLS LAST
 """
+"""With a last row of nothing where the stream has sealed events behind that version, too."""
 
 _SELECT_HEAD = "SELECT coalesce(max(notification_id), 0) FROM stored_events"
 
 _SELECT_RECORDS = """
 SELECT notification_id, originator_id::text, originator_version, topic, state, (
-    SELECT coalesce(max(notification_id), 0) FROM stored_events WHERE notification_id <= $1
+    SELECT greatest(
+        (SELECT max(notification_id) FROM stored_events WHERE notification_id <= $1),
+        (SELECT least(last_position, $1) FROM sealed_ranges WHERE first_position <= $1
+         ORDER BY first_position DESC LIMIT 1),
+        0
+    )
+), (
+    SELECT coalesce(max(last_position), 0) FROM sealed_segments
 ) FROM (
     SELECT *, sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS size
     FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2
@@ -253,7 +292,8 @@ SELECT (SELECT coalesce(max(notification_id), 0) FROM stored_events),
        coalesce(first_position + length(links) / 32 - 1, 0),
        substring(links FROM length(links) - 31),
        name,
-       coalesce((SELECT max(originator_version) FROM stored_events WHERE originator_id = name), 0)
+       coalesce((SELECT max(originator_version) FROM stored_events WHERE originator_id = name),
+                (SELECT last_version FROM sealed_streams WHERE originator_id = name), 0)
 FROM unnest($1::uuid[]) AS name
 LEFT JOIN (SELECT * FROM event_links ORDER BY first_position DESC LIMIT 1) AS last ON true
 """
@@ -268,8 +308,9 @@ WITH locked AS MATERIALIZED (
     WHERE (SELECT coalesce(max(notification_id), 0) FROM stored_events) = $6
         AND NOT EXISTS (
             SELECT FROM unnest($7::uuid[], $8::bigint[]) AS stream (id, version)
-            WHERE version <> (SELECT coalesce(max(originator_version), 0) FROM stored_events
-                              WHERE originator_id = stream.id)
+            WHERE version <> coalesce(
+                (SELECT max(originator_version) FROM stored_events WHERE originator_id = stream.id),
+                (SELECT last_version FROM sealed_streams WHERE originator_id = stream.id), 0)
         )
     RETURNING notification_id
 ), chained AS (

@@ -9,7 +9,7 @@ it leaves at most a file that no store names.
 
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
@@ -23,11 +23,11 @@ import msgspec
 from adapters.eventstore.chain import prepared
 from adapters.eventstore.connection import Connection, connected, transaction
 from adapters.eventstore.sealed import Sealed
-from adapters.eventstore.segments import read_segment, write_segment
+from adapters.eventstore.segments import read_segment, segment_of, write_segment
 from domain.backup import SEGMENTS
 from domain.chain import Link, StoredRow, link_after, link_bytes, start_of
 from domain.errors import Conflict, Malformed, Unavailable
-from domain.ids import Position, run_stream
+from domain.ids import Position, Version, run_stream
 from domain.record import read_state
 from domain.run.events import ENDS
 from domain.sealing import EndedRun, Segment
@@ -67,6 +67,10 @@ class SqliteSealing:
         await self._writing.run(partial(_move, segment=segment, runs=runs, rows=rows, now=now))
         return segment
 
+    async def size(self) -> int:
+        """Bytes of the store's file."""
+        return self._writing.path.stat().st_size
+
     async def shrink(self) -> None:
         """Give the room of what was sealed back to the disk; others wait for it.
 
@@ -79,7 +83,8 @@ class SqliteSealing:
     def _write(
         self, _connection: sqlite3.Connection, rows: Sequence[StoredRow], links: Sequence[Link]
     ) -> Segment:
-        segment = write_segment(self._folder, rows, links)
+        segment, content = segment_of(rows, links)
+        write_segment(self._folder, segment, content)
         if read_segment(self._folder, segment, (0, segment.last), None) != rows:
             raise Malformed(f"the segment {segment.name} does not read as it was written")
         return segment
@@ -111,13 +116,23 @@ def _select_ended(connection: sqlite3.Connection) -> tuple[Sequence[EndedRun], P
 def _ended(
     connection: sqlite3.Connection, last: Position, name: str, version: int, state: bytes
 ) -> EndedRun:
-    events, newest, size = connection.execute(_SELECT_SIZE, (name,)).fetchone()
+    found = connection.execute(_SELECT_SIZE, (name,)).fetchone()
+    return ended_run((last, UUID(name), version, state), found)
+
+
+def ended_run(
+    end: tuple[Position, UUID, Version, bytes], found: tuple[int, Version, int]
+) -> EndedRun:
+    """A run by the event that ended it, and by what is there: events, newest version, bytes.
+
+    Raises `Malformed` where some are missing.
+    """
+    last, run, version, state = end
+    events, newest, size = found
     if newest != version or events != version:
-        raise Malformed(
-            f"the events of run {UUID(name)} are not whole", hint="headwater verify --chain"
-        )
+        raise Malformed(f"the events of run {run} are not whole", hint="headwater verify --chain")
     return EndedRun(
-        stream=run_stream(UUID(name)),
+        stream=run_stream(run),
         ended_at=read_state(state).recorded_at,
         last=last,
         events=events,
@@ -131,10 +146,18 @@ def _select_proven(
     """All rows of some runs in order of position, each held against its link."""
     names = msgspec.json.encode([run.stream.id.hex for run in runs]).decode()
     rows = connection.execute(_SELECT_RUNS, (names,)).fetchall()
-    _check_whole(runs, len(rows))
+    check_whole(runs, len(rows))
+    return rows, proven_links(rows, _links(connection, rows[0][0], rows[-1][0], start))
+
+
+def proven_links(
+    rows: Sequence[StoredRow], chain: Iterable[tuple[Link, Position, Link]]
+) -> list[Link]:
+    """The links of rows, each of which fits its own. `chain` has the link before a position, the
+    position, and its link. Raises `Malformed`."""
     wanted = {row[0]: row for row in rows}
     links: dict[Position, Link] = {}
-    for previous, position, link in _links(connection, rows[0][0], rows[-1][0], start):
+    for previous, position, link in chain:
         row = wanted.get(position)
         if row is not None and link_after(previous, row) == link:
             links[position] = link
@@ -144,7 +167,7 @@ def _select_proven(
                 f"the event at position {row[0]} does not fit its link, and is not sealed",
                 hint="headwater verify --chain",
             )
-    return rows, [links[row[0]] for row in rows]
+    return [links[row[0]] for row in rows]
 
 
 def _links(
@@ -167,9 +190,7 @@ def _move(
     rows: Sequence[StoredRow],
     now: datetime,
 ) -> None:
-    streams: dict[str, tuple[Position, Position, int]] = {}
-    for position, name, version, _, _ in rows:
-        streams[name] = (streams.get(name, (position,))[0], position, version)
+    streams = places_of(rows)
     with transaction(connection):
         number = connection.execute(
             "INSERT INTO sealed_segments VALUES (NULL, ?, ?, ?, ?, ?, ?)",
@@ -188,19 +209,29 @@ def _move(
         )
         connection.executemany(
             "INSERT INTO sealed_ranges VALUES (?, ?, ?)",
-            [(first, last, number) for first, last in _ranges([row[0] for row in rows])],
+            [(first, last, number) for first, last in ranges([row[0] for row in rows])],
         )
         names = msgspec.json.encode(list(streams)).decode()
         gone = connection.execute(_DELETE_RUNS, (names,)).rowcount
-        _check_whole(runs, gone)  # undoes all of it where somebody has written meanwhile
+        check_whole(runs, gone)  # undoes all of it where somebody has written meanwhile
 
 
-def _check_whole(runs: Sequence[EndedRun], rows: int) -> None:
+def places_of(rows: Sequence[StoredRow]) -> dict[str, tuple[Position, Position, int]]:
+    """Each stream's first and last position, and its last version."""
+    streams: dict[str, tuple[Position, Position, int]] = {}
+    for position, name, version, _, _ in rows:
+        streams[name] = (streams.get(name, (position,))[0], position, version)
+    return streams
+
+
+def check_whole(runs: Sequence[EndedRun], rows: int) -> None:
+    """Raises `Conflict` where runs have another number of events by now."""
     if rows != sum(run.events for run in runs):
         raise Conflict(f"{runs[0].stream}, or one of the {len(runs) - 1} after it,", runs[0].events)
 
 
-def _ranges(positions: Sequence[Position]) -> Iterator[tuple[Position, Position]]:
+def ranges(positions: Sequence[Position]) -> Iterator[tuple[Position, Position]]:
+    """Stretches of positions that follow each other: the first and the last of each."""
     first = positions[0]
     for before, after in pairwise([*positions, positions[-1] + 2]):
         if after != before + 1:

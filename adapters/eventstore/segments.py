@@ -1,9 +1,11 @@
-"""Sealed events: Parquet files beside the store's file, written once and never changed.
+"""Sealed events: segments in Parquet, written once and never changed.
 
 A segment holds all events of some ended runs in order of position, each with its link of the chain.
-The store's file says which segments there are, and keeps all links.
+It is a file beside the store's file, or a row in the store's database. The store says which
+segments there are, and keeps all links.
 """
 
+import hashlib
 from collections.abc import Sequence
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -21,29 +23,30 @@ group_rows = 2_000
 """Events read at once, about 2 MB: a run is in one or two such groups."""
 
 
-def write_segment(folder: Path, rows: Sequence[StoredRow], links: Sequence[Link]) -> Segment:
-    """Write a segment, on the disk when this returns. Raises `Unavailable`, `StorageFull`.
-
-    The name tells the content, so that writing it twice gives one file.
-    """
+def segment_of(rows: Sequence[StoredRow], links: Sequence[Link]) -> tuple[Segment, pa.Buffer]:
+    """A segment and its bytes. The name tells the content: made twice it is the same."""
     columns = [*zip(*rows, strict=True), links]
     table = pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)],
         schema=_SCHEMA,
     )
+    sink = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink, compression="zstd", row_group_size=group_rows)
+    content = sink.getvalue()
     first, last = rows[0][0], rows[-1][0]
-    temporary = folder / f".{first}.partial"
+    sha256 = hashlib.sha256(content).hexdigest()
+    name = f"{first}-{last}-{sha256[:16]}.parquet"
+    segment = Segment(name=name, sha256=sha256, first=first, last=last, events=len(rows))
+    return segment, content
+
+
+def write_segment(folder: Path, segment: Segment, content: pa.Buffer) -> None:
+    """Write a segment, on the disk when this returns. Raises `Unavailable`, `StorageFull`."""
+    temporary = folder / f".{segment.first}.partial"
     try:
-        pyarrow.parquet.write_table(
-            table,
-            temporary,
-            compression="zstd",
-            row_group_size=group_rows,
-        )
+        temporary.write_bytes(content)
         sync(temporary)
-        sha256, _ = hash_of(temporary)
-        name = f"{first}-{last}-{sha256[:16]}.parquet"
-        temporary.replace(folder / name)
+        temporary.replace(folder / segment.name)
         sync(folder)
         sync(folder.parent)
     except OSError as error:
@@ -51,7 +54,6 @@ def write_segment(folder: Path, rows: Sequence[StoredRow], links: Sequence[Link]
         raise kind(f"no segment can be written in {folder}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-    return Segment(name=name, sha256=sha256, first=first, last=last, events=len(rows))
 
 
 def check_segment(folder: Path, segment: Segment, known: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -78,23 +80,38 @@ def read_segment(
 ) -> list[StoredRow]:
     """Events of a checked segment behind the first position of `span` up to the second, at most
     `limit`. Raises `Unavailable` with its name."""
-    rows: list[StoredRow] = []
     path = folder / segment.name
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for number in range(file.metadata.num_row_groups):
-                if _meets(file.metadata.row_group(number).column(0).statistics, span):
-                    rows += _rows_of(file.read_row_group(number, columns=_NAMES), span)
-                if limit is not None and len(rows) >= limit:
-                    return rows[:limit]
+        return _read(path, span, limit)
     except (OSError, pa.ArrowException) as error:
         raise _lost(path, f"cannot be read: {error}") from error
+
+
+def rows_of_content(
+    segment: Segment, content: bytes, span: tuple[Position, Position], limit: int | None
+) -> list[StoredRow]:
+    """The same of a segment's bytes, which are held against its hash first."""
+    if hashlib.sha256(content).hexdigest() != segment.sha256:
+        raise _lost(segment.name, "is not as it was written")
+    return _read(pa.BufferReader(content), span, limit)
+
+
+def _read(
+    source: Path | pa.BufferReader, span: tuple[Position, Position], limit: int | None
+) -> list[StoredRow]:
+    rows: list[StoredRow] = []
+    with pyarrow.parquet.ParquetFile(source) as file:
+        for number in range(file.metadata.num_row_groups):
+            if _meets(file.metadata.row_group(number).column(0).statistics, span):
+                rows += _rows_of(file.read_row_group(number, columns=_NAMES), span)
+            if limit is not None and len(rows) >= limit:
+                return rows[:limit]
     return rows
 
 
-def _lost(path: Path, reason: str) -> Unavailable:
+def _lost(segment: Path | str, reason: str) -> Unavailable:
     return Unavailable(
-        f"the segment {path} {reason}",
+        f"the segment {segment} {reason}",
         hint="put it back from a backup: its events are nowhere else",
     )
 

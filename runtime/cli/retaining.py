@@ -22,7 +22,7 @@ class Retain(Command):
     Nothing is forgotten: `events`, `show`, `replay`, `verify` and everything else go on reading
     them, and the chain goes through the segments. The store's file gets smaller where no service
     has it open; else the room in it is used anew. A segment is a Parquet file that never changes;
-    it belongs to the store, and into every backup.
+    it belongs to the store, and into every backup. In a database segments are rows of a table.
     """
 
     examples: ClassVar = (
@@ -36,20 +36,22 @@ class Retain(Command):
 
     async def execute(self, console: Console) -> Exit:
         """Find what has ended, and seal it."""
-        from runtime.wiring.retention import retain
+        from runtime.wiring.retention import in_database, in_file, retain
 
         if not self.before:
             raise Usage("which runs are old?", hint="write --before 30d, or --before 2026-01-31")
         before = datetime.fromisoformat(moment_of(self.before, datetime.now(UTC), "--before"))
         way = Way(self)
-        way.filed("runs are sealed in files only")
-        directory = way.known()
         with ExitStack() as stack:
-            alone = await way.holder() is None
-            if alone:
-                held = await to_thread.run_sync(directory.take, "read")
-                stack.enter_context(closing(held))
-            told = await retain(directory, before, dry_run=self.dry_run, alone=alone)
+            if way.settings.store.is_database:
+                opening, shrink = in_database(way.settings), True
+            else:
+                directory = way.known()
+                opening, shrink = in_file(directory), await way.holder() is None
+                if shrink:
+                    held = await to_thread.run_sync(directory.take, "read")
+                    stack.enter_context(closing(held))
+            told = await retain(opening, before, dry_run=self.dry_run, shrink=shrink)
         if self.json:
             print_document(console, told)
         else:
@@ -75,6 +77,4 @@ def _tell(console: Console, told: Document) -> None:
     if now < was:
         console.note(f"The store's file had {size(was)}, and has {size(now)}.")
     else:
-        console.note(
-            "The store's file is as large as before: others have it open. New events use the room."
-        )
+        console.note("The store takes as much room as before; new events use what is free in it.")

@@ -166,7 +166,7 @@ class StepPart(Part, Hands):
         except Unavailable as error:
             # The queue is away; what is in work does not need it to be done and reported.
             if not signals.is_draining:
-                signals.halt(error.message)
+                signals.halt(error.in_one_line)
             await self._ports.clock.sleep(self._limits.resend_seconds_min)
             return
         signals.ready()

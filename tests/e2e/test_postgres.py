@@ -83,3 +83,20 @@ def test_a_wrong_password_is_told(project: Project) -> None:
     assert done.returncode == 7
     assert "password authentication failed" in done.stderr
     assert "HEADWATER_STORE_PASSWORD" in done.stderr
+
+
+def test_old_runs_are_sealed_in_the_database(project: Project) -> None:
+    with project.up():
+        runs = [project.json("run", "small.yaml", "--no-cache")["run"] for _ in range(3)]
+        before = project.json("show", runs[0]), project.run("events", "--json").stdout
+        told = project.json("retain", "--before", "0s")
+        assert (told["runs"], len(told["segments"])) == (2, 1)
+        assert project.json("replay", "monitoring")["swapped"] is True
+        shown = project.json("show", runs[0])
+        assert {**shown, "position": 0} == {**before[0], "position": 0}
+        assert project.run("events", "--json").stdout == before[1]
+        assert project.json("verify")["ok"] is True
+    assert project.json("verify", "--chain")["ok"] is True
+    again = project.json("retry", runs[0], "--from", "totals")
+    assert again["status"] == "completed"
+    assert project.json("retain", "--before", "0s")["runs"] == 1

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.eventstore.sqlite import SqliteEventStore
 from domain.record import Recorded
-from tests.adapters.eventstore.test_sealing import filled, report_of, rows_in
+from tests.contracts.sealing import SqliteGround, filled, report_of
 from tests.e2e.project import Project
 from tests.faults.deaths import die
 
@@ -23,17 +23,17 @@ async def test_a_death_anywhere_loses_and_doubles_nothing(repository: Path, tmp_
     project, path = Project(tmp_path), tmp_path / ".headwater/events.db"
     path.parent.mkdir()
     (path.parent / "lock").touch()
-    await filled(path)
-    before, live = await events_of(path), rows_in(path)
+    await filled(SqliteGround(path))
+    before, live = await events_of(path), await SqliteGround(path).live()
     change, sealed = 1, []
     while die(repository, project, change, "retain", "--before", "0s"):
         assert await events_of(path) == before
-        report = await report_of(path)
+        report = await report_of(SqliteGround(path))
         assert (report.ok, report.events) == (True, len(before))
-        sealed.append(rows_in(path) < live)
+        sealed.append(await SqliteGround(path).live() < live)
         change += 1
     assert sealed.count(False) > 10
-    assert rows_in(path) < live
+    assert await SqliteGround(path).live() < live
     assert project.json("retain", "--before", "0s")["runs"] == 0
     assert await events_of(path) == before
     assert not list((path.parent / "segments").glob(".*.partial"))

@@ -138,6 +138,16 @@ async def test_a_part_that_is_never_ready_is_told() -> None:
             await supervisor.start(ScriptedPart(slow))
 
 
+async def test_what_to_do_is_told_with_the_reason() -> None:
+    async def damaged(signals: Signals) -> None:
+        raise Unavailable("the file is damaged", hint="delete it")
+
+    limits = SupervisorLimits(start_seconds_max=0.01, drain_seconds_max=0.01)
+    async with open_supervisor(limits) as supervisor:
+        with pytest.raises(TimedOut, match=r"ready: the file is damaged \(delete it\)"):
+            await supervisor.start(ScriptedPart(damaged))
+
+
 async def test_a_part_that_does_not_drain_is_cancelled() -> None:
     cancelled = []
 
