@@ -21,22 +21,23 @@ class Message(Struct, frozen=True, gc=False):
 
 
 def message_of(subject: bytes, reply: bytes, data: bytes, head: bytes) -> Message:
-    """Raises `ValueError` for what cannot be read."""
+    """Raises `ValueError` where a subject cannot be read."""
     return Message(subject.decode(), reply.decode(), data, headers_of(head) if head else {})
 
 
 def headers_of(head: bytes) -> dict[str, str]:
-    """The header lines behind the version, and a status beside it. Raises `ValueError`."""
-    first, *lines = head.decode().split("\r\n")
-    if not first.startswith(_version):
-        raise ValueError(f"not headers of NATS: {first[:40]!r}")
+    """The header lines behind the version, and a status beside it.
+
+    What is no header is passed by: who has sent it waits for an answer to the rest.
+    """
+    first, *lines = head.decode(errors="replace").split("\r\n")
     found: dict[str, str] = {}
-    if first != _version:
-        found["Status"] = first[len(_version) :].split(maxsplit=1)[0]
+    if not first.startswith(_version):
+        return found
+    if status := first[len(_version) :].split(maxsplit=1):
+        found["Status"] = status[0]
     for line in lines:
-        if line:
-            key, colon, value = line.partition(":")
-            if not colon:
-                raise ValueError(f"not a header line of NATS: {line[:40]!r}")
+        key, colon, value = line.partition(":")
+        if colon:
             found[key.strip()] = value.strip()
     return found
