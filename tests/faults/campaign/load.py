@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from tests.faults.campaign.ledger import Ledger, Told
 
 PIPELINES = 3
-commands_max = 20_000
+commands_max = 200_000
 """Of one load; a trial that reaches it is told as it is."""
 run_share = 0.1
 """Of all commands; the others pause and resume pipelines."""
