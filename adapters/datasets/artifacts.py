@@ -192,7 +192,12 @@ def _touch(path: Path) -> None:
 def _use(path: Path) -> None:
     """The same of a dataset. The time when it was written stays: it tells whether it was since."""
     with suppress(OSError):
-        os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
+        found = os.stat(path)
+        used = max(time.time_ns(), found.st_atime_ns)
+        try:
+            os.utime(path, ns=(used, found.st_mtime_ns))
+        except PermissionError:  # somebody else's: as if it was written, so it is hashed once more
+            os.utime(path)
 
 
 def _mark(path: Path) -> _Mark:

@@ -105,9 +105,10 @@ class Shelf:
             os.rename(place, aside)
         except FileNotFoundError:
             return False
-        if max([_used(os.stat(aside)), *map(_time, keys)]) > one.holding.used:
-            os.rename(aside, place)
-            return False
+        with suppress(FileNotFoundError):  # another collector has dropped it
+            if max([_used(os.stat(aside)), *map(_time, keys)]) > one.holding.used:
+                os.rename(aside, place)
+                return False
         for maker, path in zip(one.makers, keys, strict=True):
             if not maker.has_other_quarantine:
                 path.unlink(missing_ok=True)

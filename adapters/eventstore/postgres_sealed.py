@@ -19,6 +19,9 @@ from domain.chain import StoredRow
 from domain.ids import Position, Version
 from domain.sealing import Segment
 
+page_max = 1_000
+"""Events that are read at once where some of them are sealed: 64 MiB at most."""
+
 contents_max = 2
 """Segments whose bytes are remembered: whoever folds events reads each in several pages."""
 
@@ -33,7 +36,8 @@ class PostgresSealed:
         self._contents: dict[str, bytes] = {}
 
     async def behind(self, session: Session, after: Position, limit: int) -> list[StoredRow]:
-        """Events behind `after`, sealed or not, at most `limit`."""
+        """Events behind `after`, sealed or not, at most `limit`, or as many as are read at once."""
+        limit = min(limit, page_max)
         async with session.transaction(isolation="repeatable_read", readonly=True):
             rows: list[StoredRow] = [
                 tuple(row) for row in await session.fetch(SELECT_ROWS, after, limit)
@@ -84,15 +88,15 @@ class PostgresSealed:
         # Arrow is loaded by those who have sealed events, and when they are read.
         from adapters.eventstore.segments import rows_of_content
 
-        content = self._contents.get(segment.name)
-        if content is None:
-            content = await session.fetchval(
-                "SELECT content FROM sealed_segments WHERE name = $1", segment.name
-            )
-            self._contents[segment.name] = content
-            if len(self._contents) > contents_max:
-                del self._contents[next(iter(self._contents))]
-        return await to_thread.run_sync(partial(rows_of_content, segment, content, span, limit))
+        content = self._contents.get(segment.name) or await session.fetchval(
+            "SELECT content FROM sealed_segments WHERE name = $1", segment.name
+        )
+        content = content or b""
+        rows = await to_thread.run_sync(partial(rows_of_content, segment, content, span, limit))
+        self._contents[segment.name] = content
+        if len(self._contents) > contents_max:
+            del self._contents[next(iter(self._contents))]
+        return rows
 
 
 async def segments_behind(session: Session, after: Position) -> list[Segment]:

@@ -5,7 +5,7 @@
 What dies before the end of that transaction leaves nothing.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Self
@@ -23,7 +23,7 @@ from adapters.eventstore.sealing import (
     ranges,
 )
 from adapters.eventstore.segments import rows_of_content, segment_of
-from adapters.postgres import PATIENT, Database, Session
+from adapters.postgres import PATIENT, Database, Session, translated
 from domain.chain import Link, StoredRow, link_bytes, start_of
 from domain.errors import Malformed, Unavailable
 from domain.ids import Position
@@ -33,13 +33,20 @@ from domain.sealing import EndedRun, Segment
 seal_key = 4_936_107_223
 """Of the advisory lock that is held by whoever seals."""
 
+away_seconds_max = 10
+"""Appends wait for a seal: the server ends one whose process does not go on for so long."""
+
+links_page = 1_000
+"""Commits whose links are read at once."""
+
 
 class PostgresSealing:
     """Sealing in one database, beside whoever reads and appends."""
 
-    def __init__(self, session: Session, store_id: UUID) -> None:
+    def __init__(self, session: Session, store_id: UUID, database: Database) -> None:
         self._session = session
         self._store_id = store_id
+        self._database = database
 
     @classmethod
     @asynccontextmanager
@@ -55,7 +62,7 @@ class PostgresSealing:
             store_id = await migrate(session)
             if not await session.fetchval("SELECT pg_try_advisory_lock($1)", seal_key):
                 raise Unavailable("runs are being sealed already", hint="wait for it to end")
-            yield cls(session, store_id)
+            yield cls(session, store_id, database)
 
     async def ended(self) -> tuple[Sequence[EndedRun], Position]:
         """Runs in the table that have ended, in the order of their ends, and the store's head."""
@@ -74,26 +81,34 @@ class PostgresSealing:
         ids = [run.stream.id for run in runs]
         rows = [tuple(row) for row in await self._session.fetch(_SELECT_RUNS, ids)]
         check_whole(runs, len(rows))
-        chain = await self._links(rows[0][0], rows[-1][0])
-        links = await to_thread.run_sync(proven_links, rows, chain)
+        links = proven_links(rows, await self._links({row[0] for row in rows}))
         segment, content = await to_thread.run_sync(_made, rows, links)
         async with self._session.transaction():
-            # In the order of an append, which takes the table first.
+            await self._session.execute(
+                f"SET LOCAL idle_in_transaction_session_timeout = '{away_seconds_max}s'"
+            )
+            await self._put(segment, content, rows, now)
+            # In the order of an append, which takes the table first; and at the end, so that
+            # appends wait for the shortest time.
             await self._session.execute("LOCK TABLE stored_events IN ROW EXCLUSIVE MODE")
             await self._session.execute("SELECT pg_advisory_xact_lock($1)", lock_key)
             gone = await self._session.fetchval(_DELETE_RUNS, ids)
             check_whole(runs, gone)  # undoes all of it where somebody has written meanwhile
-            await self._put(segment, content, rows, now)
         return segment
 
     async def size(self) -> int:
         """Bytes of the table of events, with its indexes."""
-        size: int = await self._session.fetchval("SELECT pg_total_relation_size('stored_events')")
+        with translated(WHAT, self._database):
+            size: int = await self._session.fetchval(
+                "SELECT pg_total_relation_size('stored_events')"
+            )
         return size
 
     async def shrink(self) -> None:
-        """Let new events use the room of what was sealed; nobody waits for it."""
-        await self._session.execute("VACUUM stored_events")
+        """Let new events use the room of what was sealed; nobody waits for it. Raises
+        `Unavailable`."""
+        with translated(WHAT, self._database):
+            await self._session.execute("VACUUM stored_events")
 
     async def _put(
         self, segment: Segment, content: bytes, rows: Sequence[StoredRow], now: datetime
@@ -117,15 +132,20 @@ class PostgresSealing:
             [(first, last, number) for first, last in ranges([row[0] for row in rows])],
         )
 
-    async def _links(self, first: Position, last: Position) -> list[tuple[Link, Position, Link]]:
-        """Links from one position to another, each with the link before it."""
+    async def _links(self, wanted: Set[Position]) -> list[tuple[Link, Position, Link]]:
+        """The links of some positions, each with the link before it."""
         found: list[tuple[Link, Position, Link]] = []
         previous = start_of(self._store_id)
-        for begin, links in await self._session.fetch(_SELECT_LINKS, first, last):
-            for place in range(0, len(links), link_bytes):
-                link = links[place : place + link_bytes]
-                found.append((previous, begin + place // link_bytes, link))
-                previous = link
+        begin = await self._session.fetchval(_SELECT_LINKS_BEFORE, min(wanted))
+        last = max(wanted)
+        while page := await self._session.fetch(_SELECT_LINKS, begin, last, links_page):
+            for begin, links in page:
+                for place in range(0, len(links), link_bytes):
+                    link = links[place : place + link_bytes]
+                    if begin + place // link_bytes in wanted:
+                        found.append((previous, begin + place // link_bytes, link))
+                    previous = link
+            begin += 1
         return found
 
 
@@ -163,10 +183,13 @@ INSERT INTO sealed_segments
 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING segment
 """
 
+_SELECT_LINKS_BEFORE = """
+SELECT coalesce(max(first_position), 0) FROM event_links
+WHERE first_position < (SELECT max(first_position) FROM event_links WHERE first_position <= $1)
+"""
+"""The row before the one that has the link of a position: its last link is before that row's."""
+
 _SELECT_LINKS = """
 SELECT first_position, links FROM event_links
-WHERE first_position >= coalesce((
-    SELECT max(first_position) FROM event_links
-    WHERE first_position < (SELECT max(first_position) FROM event_links WHERE first_position <= $1)
-), 0) AND first_position <= $2 ORDER BY first_position
+WHERE first_position >= $1 AND first_position <= $2 ORDER BY first_position LIMIT $3
 """

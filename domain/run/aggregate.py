@@ -151,7 +151,8 @@ def _claim(state: RunState, command: ClaimStep, at: datetime) -> tuple[RunEvent,
         if isinstance(state, Cancelling):
             raise _not_open(command.step, command.attempt)
         return (_started(command, step.lease + 1),)
-    crashes = step.crashes + command.crashed
+    is_holder = command.worker == step.worker
+    crashes = step.crashes + (command.crashed and is_holder)
     may_go_on = crashes < crashes_max and step.leases < leases_max
     if may_go_on and not isinstance(state, Cancelling):
         return (_started(command, step.lease + 1, crashes),)

@@ -266,8 +266,9 @@ async def test_only_the_last_lease_counts() -> None:
 async def test_three_dead_processes_end_the_attempt_without_work_in_the_reply() -> None:
     async with open_stage() as stage:
         run = await stage.started("a")
-        await stage.claimed(run, "a")
-        claim = {"run": run, "step": "a", "attempt": 1, "worker": "w", "crashed": True}
+        claim = {"run": run, "step": "a", "attempt": 1, "worker": "w"}
+        await stage.send("run.claim", **claim)
+        claim["crashed"] = True
         for _ in range(2):
             assert "work" in await stage.send("run.claim", **claim)
         reply = await stage.send("run.claim", **claim)

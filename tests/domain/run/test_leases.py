@@ -70,6 +70,13 @@ def test_a_dead_process_counts_among_lost_workers() -> None:
     assert isinstance(run.when(claim("a", crashed=True)).events[-1], RunFailed)
 
 
+def test_a_process_that_died_under_a_lost_lease_is_not_counted() -> None:
+    run = run_after(start(step("a")), claim("a"), claim("a", worker="worker:bob"))
+    run.when(claim("a", crashed=True)).then(
+        StepStarted(step="a", attempt=1, lease=3, worker="worker:ada")
+    )
+
+
 def test_another_attempt_begins_without_crashes() -> None:
     run = run_after(
         start(step("a", attempts=2)), claim("a"), *[claim("a", crashed=True)] * crashes_max
