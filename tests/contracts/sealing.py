@@ -154,9 +154,9 @@ async def everything(ground: Ground, streams: Sequence[StreamId]) -> list[object
         head = await store.head()
         whole = await store.read(0, 10_000)
         found: list[object] = [store.store_id, head, whole]
-        for after in range(head + 1):
+        for after in range(0, head + 1, 2):
             found.append(await store.event_id_at(after))
-            for limit in (1, 3, 1_000):
+            for limit in (1, 1_000):
                 assert list(await store.read(after, limit)) == list(whole[after : after + limit])
                 stretch = await store.stretch(after, limit)
                 assert [*stretch.positions] == [*range(after + 1, min(after + limit, head) + 1)]

@@ -7,7 +7,7 @@ from tests.faults.campaign.proxy import Proxy
 from tests.faults.campaign.room import Counted, Room, Session
 from tests.faults.campaign.systems import cluster
 
-messages = 200
+messages = 50
 """Disturbed in one strike."""
 
 messages_seconds_max = 60.0

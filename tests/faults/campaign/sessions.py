@@ -45,11 +45,11 @@ SESSIONS: Mapping[str, Session] = {
 
 SMALL: Mapping[str, int] = {
     "R1 worker (child)": 4,
-    "R1-R4 at named points": 3,
-    "R5 nats-server": 3,
-    "R7 everything": 2,
+    "R1-R4 at named points": 2,
+    "R5 nats-server": 2,
+    "R7 everything": 1,
     "R7 everything (cluster)": 1,
-    "R8 power cut": 2,
+    "R8 power cut": 1,
     "R8 power cut (cluster)": 1,
     "R8 guard: SQLite": 1,
     "R8 guard: PostgreSQL": 1,
@@ -57,14 +57,14 @@ SMALL: Mapping[str, int] = {
     "R9 harmed datasets": 1,
     "R9 harmed views": 1,
     "R10 messages lost, doubled, late (cluster)": 1,
-    "R13 disk full": 2,
-    "R14 disk error": 2,
+    "R13 disk full": 1,
+    "R14 disk error": 1,
     "R16 poison in the store": 1,
     "R16 poison on the bus (cluster)": 1,
     "R17 concurrent writers": 3,
     "R20 oversized": 3,
     "R24 backup": 1,
     "R25 replay": 2,
-    "R28 graceful stop": 2,
+    "R28 graceful stop": 1,
 }
 """Size S: what is tried at every change, and with how many strikes."""
