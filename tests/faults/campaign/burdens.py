@@ -22,7 +22,7 @@ from adapters.jetstream.directory import payload_bytes_max
 from tests.faults.campaign.invariants import BROKEN
 from tests.faults.campaign.kills import struck
 from tests.faults.campaign.load import Way
-from tests.faults.campaign.room import Counted, Room, Session
+from tests.faults.campaign.room import Counted, Room, Session, stay
 from tests.faults.campaign.systems import Cluster, Embedded, cluster, embedded, strike
 
 growth_bytes_max = 64 * 2**20
@@ -168,9 +168,9 @@ def _slow(system: Cluster, chance: random.Random) -> str:
         with _bounded(lambda: everybody):
             for _ in range(rounds):
                 strike(system.processes["projections"].pid, signal.SIGSTOP)
-                _stay(0.9)
+                stay(0.9)
                 strike(system.processes["projections"].pid, signal.SIGCONT)
-                _stay(0.1)
+                stay(0.1)
     finally:
         for one in deaf:
             one.close()
@@ -207,10 +207,6 @@ def _bounded(processes: Callable[[], list[psutil.Process]]) -> Iterator[None]:
     for one, before in watched.items():
         grown = most[one] - before
         assert grown < growth_bytes_max, f"R20: {one} has grown by {grown // 2**20} MiB"
-
-
-def _stay(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 SESSIONS: dict[str, Session] = {

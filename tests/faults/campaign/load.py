@@ -115,7 +115,7 @@ class Load:
             for number in range(PIPELINES):
                 await self._send(
                     "pipeline.register",
-                    {"spec": spec(number), "root": self._root, "command_id": _id(chance)},
+                    {"spec": spec(number), "root": self._root, "command_id": id_of(chance)},
                 )
             await asyncio.gather(
                 *(self._client_loop(random.Random(f"{self._seed}/{n}")) for n in range(clients))
@@ -140,13 +140,13 @@ class Load:
             return "run.start", {
                 "pipeline": pipeline,
                 "params": params,
-                "command_id": _id(chance),
+                "command_id": id_of(chance),
             }
         verb = "pause" if drawn < (1 + run_share) / 2 else "resume"
         return f"pipeline.{verb}", {
             "pipeline": pipeline,
             "reason": f"drawn {drawn:.3f}",
-            "command_id": _id(chance),
+            "command_id": id_of(chance),
         }
 
     async def _send(self, command: str, payload: dict[str, Any]) -> Told:
@@ -204,5 +204,6 @@ async def _unheard(_: Exception) -> None:
     """Errors show at the requests."""
 
 
-def _id(chance: random.Random) -> str:
+def id_of(chance: random.Random) -> str:
+    """An id that the seed decides."""
     return str(UUID(int=chance.getrandbits(128), version=4))

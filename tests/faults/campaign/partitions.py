@@ -1,13 +1,12 @@
 """R11: cables are pulled, whole hosts or one way of one connection, once or again and again."""
 
 import random
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 from tests.faults.campaign.kills import struck
-from tests.faults.campaign.room import Counted, Room, Session
+from tests.faults.campaign.room import Counted, Room, Session, stay
 from tests.faults.campaign.spread import Spread
 from tests.faults.campaign.systems import working
 from tests.faults.hosts import Host, network, why_not
@@ -77,16 +76,12 @@ def _cut(system: Spread, chance: random.Random) -> str:
     flaps = round(seconds / flap_seconds / 2) if chance.random() < flap_share else 0
     if not flaps:
         with made():
-            _stay(seconds)
+            stay(seconds)
     for _ in range(flaps):
         with made():
-            _stay(flap_seconds)
-        _stay(flap_seconds)
+            stay(flap_seconds)
+        stay(flap_seconds)
     return f"{name}, for {seconds:.1f} s, {f'{flaps} times' if flaps else 'at once'}"
-
-
-def _stay(seconds: float) -> None:
-    threading.Event().wait(seconds)
 
 
 SESSIONS: dict[str, Session] = {"R11 partition (three servers, three workers)": session}

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from tests.faults.campaign.invariants import BROKEN
 from tests.faults.campaign.kills import struck
-from tests.faults.campaign.load import Way
+from tests.faults.campaign.load import Way, id_of
 from tests.faults.campaign.room import Counted, Room, Session
 from tests.faults.campaign.systems import Cluster, Embedded, cluster, embedded
 
@@ -71,11 +71,13 @@ async def _send_all(way: Way, chance: random.Random, last: int) -> None:
                 await _asked(client, chance.choice(ASKED), name, body)
             elif kind == "task":
                 await client.publish(
-                    f"headwater.task.duckdb.{_id(chance)}.a.1", _task(chance, body)
+                    f"headwater.task.duckdb.{id_of(chance)}.a.1", _task(chance, body)
                 )
             else:
                 headers = chance.choice((None, {"Headwater-Position": "x"}, _forged(last)))
-                await client.publish(f"headwater.event.run.{_id(chance)}.x", body, headers=headers)
+                await client.publish(
+                    f"headwater.event.run.{id_of(chance)}.x", body, headers=headers
+                )
         await client.flush()
     finally:
         await client.close()
@@ -94,7 +96,7 @@ def _task(chance: random.Random, body: bytes) -> bytes:
     """Such a body, or the task of a run that is not there."""
     if chance.random() < 0.5:
         return body
-    return json.dumps({"run": _id(chance), "step": "a", "attempt": 1}).encode()
+    return json.dumps({"run": id_of(chance), "step": "a", "attempt": 1}).encode()
 
 
 def _forged(last: int) -> dict[str, str]:
@@ -107,10 +109,6 @@ def _forged(last: int) -> dict[str, str]:
         "Headwater-Version": "1",
         "Headwater-Tag": "run.teleported.v1",
     }
-
-
-def _id(chance: random.Random) -> str:
-    return str(UUID(int=chance.getrandbits(128), version=4))
 
 
 STEPS = '''\

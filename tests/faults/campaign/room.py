@@ -1,5 +1,6 @@
 """What a session is given, and what it comes to."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,3 +33,8 @@ class Room(Struct, kw_only=True):
 
 Session = Callable[[Room, int, int], Counted]
 """Given a room, a seed and how many strikes. Raises `AssertionError` where a promise is broken."""
+
+
+def stay(seconds: float) -> None:
+    """Leave a fault in place for a while."""
+    threading.Event().wait(seconds)
