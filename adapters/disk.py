@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from commands.steps.ports import broken
+from commands.steps.ports import (
+    broken,
+)
 
 _READ_BYTES = 1 << 20
 

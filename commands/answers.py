@@ -4,15 +4,20 @@ from typing import Any
 
 import msgspec
 
-from commands.steps.ports import StepInput, StepWork
+from commands.steps.work import (
+    StepAhead,
+    StepInput,
+    StepWork,
+)
 from domain.envelope import Metadata
 from domain.ids import StreamId
 from domain.pipeline.aggregate import Revisions, Unregistered, revision_of
 from domain.pipeline.commands import RegisterPipeline
 from domain.pipeline.events import PipelineRegistered, PipelineRevised
+from domain.run.ahead import steps_ahead
 from domain.run.events import StepStarted
 from domain.run.evolve import running_of
-from domain.run.state import Done
+from domain.run.state import Cancelling, Done, InWork, Running
 
 
 def told(
@@ -30,8 +35,8 @@ def told(
             more: dict[str, Any] = {"run": str(stream.id)}
         case _:
             more = {}
-    if events and isinstance(events[-1], StepStarted):
-        more["work"] = msgspec.to_builtins(_work(stream, origin, events[-1], state))
+    if (started := _given(events, state)) is not None:
+        more["work"] = msgspec.to_builtins(_work(stream, origin, started, state))
     return more
 
 
@@ -50,6 +55,16 @@ def told_unchanged(command: Any, state: Any) -> dict[str, Any]:
     }
 
 
+def _given(events: tuple[Any, ...], state: Any) -> StepStarted | None:
+    """The start of what is in work now by a command's events: its last one at most."""
+    for event in reversed(events):
+        if isinstance(event, StepStarted):
+            run = running_of(state) if isinstance(state, Running | Cancelling) else None
+            is_open = run is not None and isinstance(run.steps[run.plan.index[event.step]], InWork)
+            return event if is_open else None
+    return None
+
+
 def _registered(event: PipelineRegistered | PipelineRevised) -> dict[str, Any]:
     return {
         "pipeline": event.pipeline,
@@ -62,12 +77,8 @@ def _registered(event: PipelineRegistered | PipelineRevised) -> dict[str, Any]:
 
 def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state: Any) -> StepWork:
     run = running_of(state)
-    inputs = []
-    for name in run.plan.steps[run.plan.index[started.step]].inputs:
-        done = run.steps[run.plan.index[name]]
-        if isinstance(done, Done) and done.output is not None:
-            inputs.append(StepInput(step=name, version=done.output, origin=done.origin))
     facts = run.facts
+    traceparent = origin.traceparent if origin else None
     redo = facts.redo if facts.redo and facts.redo.step == started.step else None
     return StepWork(
         run=stream.id,
@@ -80,8 +91,28 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
         root=facts.root,
         params=facts.params,
         run_time=facts.run_time,
-        inputs=tuple(inputs),
+        inputs=_inputs(run, started.step),
         fresh=facts.no_cache or started.step in facts.fresh,
         redo=redo,
-        traceparent=origin.traceparent if origin else None,
+        traceparent=traceparent,
+        ahead=tuple(
+            StepAhead(
+                step=step,
+                inputs=run.plan.steps[run.plan.index[step]].inputs,
+                given=_inputs(run, step),
+                fresh=facts.no_cache or step in facts.fresh,
+                traceparent=traceparent,
+            )
+            for step in steps_ahead(run, started.step)
+        ),
     )
+
+
+def _inputs(run: Running, step: str) -> tuple[StepInput, ...]:
+    """Those that are there."""
+    inputs = []
+    for name in run.plan.steps[run.plan.index[step]].inputs:
+        done = run.steps[run.plan.index[name]]
+        if isinstance(done, Done) and done.output is not None:
+            inputs.append(StepInput(step=name, version=done.output, origin=done.origin))
+    return tuple(inputs)

@@ -16,9 +16,9 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from domain.errors import Malformed, NotFound, TooLarge
-from domain.limits import command_bytes_max, nesting_max, project_chars_max
+from domain.limits import ahead_max, command_bytes_max, nesting_max, project_chars_max
 from domain.pipeline.names import NAME
-from domain.run.commands import StepResult
+from domain.run.commands import DoneAhead, StepResult
 from domain.run.events import ParamValue
 
 
@@ -125,6 +125,10 @@ class ReportPayload(Payload, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     outcome: StepResult
     take: str = ""
     """The worker's name, where it wants to go on at once with a step that this one makes ready."""
+    then: Annotated[tuple[DoneAhead, ...], Meta(max_length=ahead_max)] = ()
+    """What it did ahead: of the steps that the `work` of a lease names, and in their order."""
+    next: str = ""
+    """The one of them that it is doing now."""
 
 
 PAYLOADS: Mapping[str, type[Payload]] = {

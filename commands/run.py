@@ -101,6 +101,8 @@ class RunHandlers:
             lease=payload.lease,
             outcome=payload.outcome,
             take=payload.take,
+            then=payload.then,
+            next=payload.next,
         )
         return await self._streams.execute(request.command(run_stream(payload.run), decision))
 

@@ -19,6 +19,14 @@ steps_max = 10_000
 parallel_max = 64
 """Steps of one run that are scheduled or running: a big run must not starve small ones."""
 
+offered_max = 16
+"""Steps of one run that wait for a worker: the next ones follow as they are taken, so that nobody
+waits behind more of them, and a worker that reports one has the next without a way through the
+queue."""
+
+ahead_max = 16
+"""Steps that a worker may do ahead of their leases."""
+
 crashes_max = 3
 """Processes of one attempt that die: what kills three of them is the step's own doing."""
 

@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections import OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,16 +46,26 @@ from adapters.processes.messages import (
     RefusedReply,
     Reply,
     Request,
+    Room,
     StepReply,
     StepRequest,
     frame,
     read_request,
 )
 from adapters.processes.places import log_name, scratch_of
-from commands.steps.ports import StepBroken, StepWork, Workbench
+from commands.steps.ahead import made_by, work_ahead
+from commands.steps.ports import (
+    StepBroken,
+    Workbench,
+)
 from commands.steps.task import carry_out
+from commands.steps.work import (
+    StepInput,
+    StepWork,
+)
 from domain.errors import Rejection
 from domain.pipeline.spec import PipelineSpec, decode_spec
+from domain.pipeline.steps import kind_of
 from domain.run.commands import Failed, Reused, StepResult
 from runtime.tracing import tracing
 
@@ -94,29 +105,50 @@ class Server:
         self._engines = DuckEngines(str(scratch), threads)
         self._known: OrderedDict[str, Known] = OrderedDict()
 
-    def answer(self, request: Request) -> Reply:
-        """The answer to one request; a mistake of our own is an answer too."""
+    def answers(self, request: Request) -> Iterator[Reply]:
+        """The answers to one request; a mistake of our own is an answer too."""
         try:
             match request:
                 case StepRequest():
-                    return StepReply(result=self._step(request), resident_bytes=_resident_bytes())
+                    yield from self._steps(request)
                 case BindRequest():
-                    return self._bind(request)
+                    yield self._bind(request)
                 case PingRequest():
-                    return PongReply()
+                    yield PongReply()
         except Rejection as refusal:
-            return RefusedReply(code=refusal.code, message=refusal.message, details=refusal.details)
+            yield RefusedReply(code=refusal.code, message=refusal.message, details=refusal.details)
         except Exception:  # noqa: BLE001  # this is the child's supervisor: the parent shows what it says
-            return DefectReply(traceback=traceback.format_exc())
+            yield DefectReply(traceback=traceback.format_exc())
 
     def prepare(self) -> None:
         """Make ready for the next request, while nobody waits."""
         self._engines.prepare()
 
-    def _step(self, request: StepRequest) -> StepResult:
-        work, log = request.work, Path(request.log)
+    def _steps(self, request: StepRequest) -> Iterator[StepReply]:
+        """The step, and those ahead of it as far as each has what it works on."""
         known = self._definition(request)
-        self._engines.memory_bytes = int(request.memory_bytes * _engine_memory_share)
+        made: dict[str, StepInput] = {}
+        work, ahead = request.work, list(request.work.ahead)
+        for room in request.rooms:
+            if work is request.work:
+                result = self._step(work, room, known)
+            else:
+                with telemetry.step(str(work.run), work.step, parent=work.traceparent) as span:
+                    span.set(telemetry.ATTEMPT, work.attempt)
+                    span.set(telemetry.LEASE, work.lease)
+                    below = replace(work, traceparent=span.traceparent)
+                    result = self._step(below, room, known)
+            output = made_by(work, kind_of(known.spec.step(work.step)), result)
+            is_last = output is None or not ahead
+            yield StepReply(result=result, resident_bytes=_resident_bytes(), is_last=is_last)
+            if output is None or not ahead:
+                return
+            made[work.step] = output
+            work = work_ahead(request.work, ahead.pop(0), made)
+
+    def _step(self, work: StepWork, room: Room, known: Known) -> StepResult:
+        log = Path(room.log)
+        self._engines.memory_bytes = int(room.memory_bytes * _engine_memory_share)
         try:
             _print_to(log)
         except StepBroken as stopped:
@@ -186,7 +218,7 @@ class Line:
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def next(self) -> Request | None:
-        """The next request; None when the pool is gone."""
+        """The next request; None when the pool is gone. It is in work until `rest`."""
         body = self._arrived.get()
         self._busy = True
         return None if body is None else read_request(body)
@@ -196,6 +228,9 @@ class Line:
         view = memoryview(frame(reply))
         while view:
             view = view[os.write(self._replies, view) :]
+
+    def rest(self) -> None:
+        """Nothing is in work."""
         self._busy = False
 
     def _read(self) -> None:
@@ -270,8 +305,10 @@ def main() -> None:
     with tracing("step"):
         server.prepare()
         while (request := line.next()) is not None:
-            line.send(server.answer(request))
+            for reply in server.answers(request):
+                line.send(reply)
             server.prepare()
+            line.rest()
     # Nothing is left to be put in order, and the engine's own farewell takes its time.
     os._exit(0)
 

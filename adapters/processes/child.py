@@ -16,14 +16,16 @@ from adapters.processes.messages import (
     frame_bytes_max,
     read_reply,
 )
-from commands.steps.ports import ChildLost
+from commands.steps.work import (
+    ChildLost,
+)
 
 _definitions_max = 16
 """Definitions that a child remembers; `runtime.child` holds as many."""
 
 
 class Child:
-    """A process that answers one request at a time."""
+    """A process that has one request in work at a time."""
 
     def __init__(self, process: Process, born: float) -> None:
         if process.stdin is None or process.stdout is None:
@@ -49,11 +51,17 @@ class Child:
         """Whether the process is known to be gone."""
         return self._process.returncode is not None
 
-    async def ask(self, request: Request) -> Reply:
-        """The child's answer. Raises `ChildLost` where it dies before it."""
+    async def ask(self, request: Request) -> None:
+        """Give it something to do. Raises `ChildLost`."""
         try:
             self._requests.write(frame(request))
             await self._requests.drain()
+        except ConnectionError as error:
+            raise ChildLost(f"step process {self.pid} died") from error
+
+    async def answer(self) -> Reply:
+        """Its next answer to what it was asked. Raises `ChildLost` where it dies before."""
+        try:
             (size,) = HEADER.unpack(await self._replies.readexactly(HEADER.size))
             if size > frame_bytes_max:
                 raise ChildLost(f"step process {self.pid} answers nonsense")

@@ -6,9 +6,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from commands.ports import Bound
-from commands.steps.ports import StepWork
+from commands.steps.work import (
+    StepWork,
+)
+from domain.errors import Defect
 from domain.pipeline.events import Definition
-from domain.run.commands import StepResult
+from domain.run.commands import Failed, StepResult
 
 HEADER = struct.Struct(">I")
 
@@ -16,15 +19,23 @@ frame_bytes_max = 64 * 2**20
 """Longest frame: a wide table's column edges fit many times over."""
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """What one attempt has."""
+
+    memory_bytes: int
+    log: str
+    """Its log file, as a path."""
+
+
 class StepRequest(Struct, frozen=True, kw_only=True, tag="step", omit_defaults=True):
-    """Carry out a step."""
+    """Carry out a step, and those of its `ahead` behind it. There is a reply for each, until one
+    gives nothing to go on with: its reply is the last."""
 
     work: StepWork
     definition: Definition | None = None
     """Left out where the child has it from an earlier step of the same bundle."""
-    memory_bytes: int
-    log: str
-    """The attempt's log file, as a path."""
+    rooms: tuple[Room, ...]
+    """Of the step and of each one ahead."""
 
 
 class BindRequest(Struct, frozen=True, kw_only=True, tag="bind"):
@@ -44,6 +55,8 @@ class StepReply(Struct, frozen=True, kw_only=True, tag="step"):
 
     result: StepResult
     resident_bytes: int
+    is_last: bool = True
+    """Whether the child goes on with no other step."""
 
 
 class BindReply(Struct, frozen=True, kw_only=True, tag="bind"):
@@ -82,6 +95,13 @@ def frame(message: Request | Reply) -> bytes:
     """A message as it goes through the pipe."""
     body = msgspec.json.encode(message)
     return HEADER.pack(len(body)) + body
+
+
+def defect(reply: Reply | Failed) -> Defect:
+    """What to raise for a reply that says that a child is not as it should be."""
+    if isinstance(reply, DefectReply):
+        return Defect(f"a step process failed in its own code:\n{reply.traceback}")
+    return Defect(f"a step process answered {type(reply).__name__}")
 
 
 def read_request(body: bytes) -> Request:

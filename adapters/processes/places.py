@@ -3,7 +3,9 @@
 import socket
 from pathlib import Path
 
-from commands.steps.ports import StepWork
+from commands.steps.work import (
+    StepWork,
+)
 
 
 def scratch_of(data: Path, pid: int) -> Path:

@@ -12,6 +12,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup
 
 from adapters import telemetry
+from adapters.processes.assignment import PoolAssignment
 from adapters.processes.child import Child, spawn
 from adapters.processes.guard import Guard, Watch
 from adapters.processes.leftovers import discard, discard_abandoned
@@ -22,15 +23,23 @@ from adapters.processes.messages import (
     DefectReply,
     RefusedReply,
     Reply,
+    Room,
     StepReply,
     StepRequest,
+    defect,
 )
 from adapters.processes.places import log_name
 from commands.ports import Binder, Bound
-from commands.steps.ports import ChildLost, StepRunner, StepWork
-from domain.errors import Defect, Rejection, TimedOut, Unavailable
+from commands.steps.ahead import attempts_of
+from commands.steps.work import (
+    Assignment,
+    ChildLost,
+    StepRunner,
+    StepWork,
+)
+from domain.errors import Rejection, TimedOut, Unavailable
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, StepResult
+from domain.run.commands import Failed
 from domain.run.events import StepError
 
 _bind_attempts_max = 2
@@ -124,24 +133,19 @@ class ChildPool(StepRunner, Binder):
         """Process ids of the children that are alive."""
         return tuple(child.pid for child in self._children)
 
-    async def run(self, work: StepWork, definition: Definition) -> StepResult:
-        limits = self._limits.of(definition, work.step)
-        async with self._slots:
-            child = await self._take(definition.bundle if limits.is_python else None)
-            self._look_ahead()
-            reply: Reply | Failed | None = None
-            try:
-                if limits.is_python:
-                    child.bundle = definition.bundle
-                reply = await self._carry_out(child, work, definition, limits)
-            finally:
-                await self._return(child, None if isinstance(reply, Failed) else reply)
-        match reply:
-            case StepReply(result=result):
-                return result
-            case Failed():
-                return reply
-        raise _defect(reply)
+    def begin(self, work: StepWork, definition: Definition) -> Assignment:
+        given = PoolAssignment(work)
+        self._tasks.start_soon(self._serve, given, definition)
+        return given
+
+    async def _serve(self, given: PoolAssignment, definition: Definition) -> None:
+        try:
+            with given.scope:
+                await self._carry_out(given, definition)
+        except Exception as error:  # noqa: BLE001  # it is for the assignment's owner to hear
+            given.fail(error)
+        finally:
+            given.end()
 
     async def bind(
         self, spec: Mapping[str, Any], files: Mapping[str, str], root: str
@@ -163,33 +167,56 @@ class ChildPool(StepRunner, Binder):
         reply: Reply | None = None
         try:
             with anyio.fail_after(_bind_seconds_max):
-                reply = await child.ask(request)
+                await child.ask(request)
+                reply = await child.answer()
         except TimeoutError:
             raise TimedOut("checking the definition takes too long") from None
         finally:
             await self._return(child, reply)
         return reply
 
-    async def _carry_out(
-        self, child: Child, work: StepWork, definition: Definition, limits: Limits
-    ) -> Reply | Failed:
-        log = log_name(work)
-        path = self._options.data / "logs" / log
-        request = StepRequest(
-            work=work,
-            definition=definition if child.learns(definition.bundle) else None,
-            memory_bytes=limits.memory_bytes,
-            log=str(path),
-        )
+    async def _carry_out(self, given: PoolAssignment, definition: Definition) -> None:
+        attempts = attempts_of(given.work)
+        limits = [self._limits.of(definition, one.step) for one in attempts]
+        bundle = definition.bundle if any(one.is_python for one in limits) else None
+        async with self._slots:
+            child = await self._take(bundle)
+            self._look_ahead()
+            reply: Reply | None = None
+            try:
+                child.bundle = bundle or child.bundle
+                request = StepRequest(
+                    work=given.work,
+                    definition=definition if child.learns(definition.bundle) else None,
+                    rooms=tuple(map(self._room, attempts, limits)),
+                )
+                await child.ask(request)
+                for room, limit in zip(request.rooms, limits, strict=True):
+                    reply = None
+                    answer = await self._answer(child, room, limit)
+                    reply = None if isinstance(answer, Failed) else answer
+                    if given.take(answer):
+                        break
+            finally:
+                await self._return(child, reply)
+
+    def _room(self, attempt: StepWork, limits: Limits) -> Room:
+        path = self._options.data / "logs" / log_name(attempt)
+        return Room(memory_bytes=limits.memory_bytes, log=str(path))
+
+    async def _answer(self, child: Child, room: Room, limits: Limits) -> Reply | Failed:
+        """The child's next answer, or what the step has failed with that it had to be killed in."""
+        path = Path(room.log)
         guard = Guard(child, limits.memory_bytes, path)
         reply: Reply | None = None
         lost: ChildLost | None = None
         with anyio.move_on_after(limits.seconds), self._watch.over(guard):
             try:
-                reply = await child.ask(request)
+                reply = await child.answer()
             except ChildLost as error:
                 lost = error
         guard.finish()
+        log = path.relative_to(self._options.data / "logs").as_posix()
         if reply is not None:
             return reply
         if guard.exceeded is not None:
@@ -309,13 +336,7 @@ def _bound(reply: Reply) -> tuple[str, Bound]:
         return reply.pipeline, reply.bound
     if isinstance(reply, RefusedReply):
         raise Rejection(reply.code, reply.message, reply.details)
-    raise _defect(reply)
-
-
-def _defect(reply: Reply | None) -> Defect:
-    if isinstance(reply, DefectReply):
-        return Defect(f"a step process failed in its own code:\n{reply.traceback}")
-    return Defect(f"a step process answered {type(reply).__name__}")
+    raise defect(reply)
 
 
 def _exceeded(taken: int, limits: Limits, log: str) -> Failed:

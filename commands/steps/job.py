@@ -10,10 +10,12 @@ from commands.steps.ports import (
     Engine,
     Kept,
     SqlValue,
-    StepWork,
     Workbench,
     Written,
     broken,
+)
+from commands.steps.work import (
+    StepWork,
 )
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge

@@ -1,8 +1,5 @@
-"""What carrying out a step needs from the world.
-
-`StepRunner` is what a worker sees: a step goes in, its result comes out. The ports below it are
-what the step itself works with, inside a process of its own; they are not asynchronous.
-"""
+"""What carrying out a step needs from the world, inside a process of its own: none of it is
+asynchronous."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,62 +14,11 @@ from commands.steps.tally import Accountant
 from domain.data.contract import Contract
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
-from domain.data.rowmap import Origin
 from domain.errors import Failure
-from domain.pipeline.events import Definition
 from domain.pipeline.sinks import Sink
 from domain.pipeline.sources import Source
 from domain.pipeline.steps import Step
-from domain.run.commands import StepResult
-from domain.run.events import ParamValue, Redo, StepError, StepOutcome
-
-
-class StepInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One input of a step: the output of a step before it."""
-
-    step: str
-    version: DatasetVersion
-    origin: Origin | None = None
-    """The file that its rows come from one by one."""
-
-
-class StepWork(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An accepted claim: all that a worker needs besides the definition."""
-
-    run: UUID
-    step: str
-    attempt: int
-    lease: int
-    pipeline: str
-    revision: int
-    bundle: str
-    root: str
-    params: dict[str, ParamValue]
-    run_time: datetime
-    inputs: tuple[StepInput, ...] = ()
-    fresh: bool = False
-    """To be done anew, whatever earlier runs did."""
-    redo: Redo | None = None
-    """What the same step of an earlier run set apart, to be put back."""
-    traceparent: str | None = None
-
-
-class ChildLost(Exception):
-    """The process that worked on a step died without a report; the step may be claimed again."""
-
-
-class StepRunner(Protocol):
-    """Carries out one step outside the event loop."""
-
-    async def run(self, work: StepWork, definition: Definition) -> StepResult:
-        """Work on a step to its end, within its limits of time and memory.
-
-        What goes wrong in the step comes back as `Failed` (codes `timeout`, `memory_exceeded`,
-        `python_error`, `sql_error`, `check_failed` …). Cancelling the call kills the work.
-        Raises `ChildLost`.
-        """
-        ...
-
+from domain.run.events import ParamValue, StepError, StepOutcome
 
 SqlValue = str | int | float | bool | date | datetime | None
 

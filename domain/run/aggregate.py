@@ -5,7 +5,7 @@ from datetime import datetime
 
 from domain.decider import Decider
 from domain.errors import Rejection
-from domain.limits import crashes_max, leases_max
+from domain.limits import crashes_max, leases_max, offered_max
 from domain.parts import in_parts
 from domain.run.commands import (
     CancelRun,
@@ -15,20 +15,11 @@ from domain.run.commands import (
     Reused,
     RunCommand,
     StartRun,
+    StepResult,
     Succeeded,
 )
 from domain.run.events import (
     CancelRequested,
-    ColumnsTraced,
-    DataCleaned,
-    DataIndexed,
-    DataIngested,
-    DataProcessed,
-    DataStored,
-    DataValidated,
-    NotificationSent,
-    QualityChecked,
-    QuarantineSettled,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -41,7 +32,6 @@ from domain.run.events import (
     StepScheduled,
     StepSkipped,
     StepStarted,
-    StepSucceeded,
 )
 from domain.run.evolve import evolve, running_of
 from domain.run.retry import due
@@ -56,18 +46,7 @@ from domain.run.state import (
     Unstarted,
     Waiting,
 )
-
-_SUCCESS: dict[str, type[StepSucceeded]] = {
-    "ingest": DataIngested,
-    "validate": DataValidated,
-    "clean": DataCleaned,
-    "transform": DataProcessed,
-    "check": QualityChecked,
-    "store": DataStored,
-    "index": DataIndexed,
-    "notify": NotificationSent,
-}
-"""Step kind → the fact of its success; kinds from elsewhere transform."""
+from domain.run.success import success
 
 _CANCELLED = StepError(code="cancelled", message="the run was cancelled")
 
@@ -136,9 +115,10 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
         decision.emit(
             StepReused(step=reused.step, from_run=reused.from_run, outcome=reused.outcome)
         )
+    started = _first(decision, command.engine, command.take) if command.take else None
     _go_on(decision)
-    if command.take:
-        _give(decision, command.engine, command.take)
+    if started is not None:
+        decision.emit(started)
     return tuple(decision.events)
 
 
@@ -147,18 +127,21 @@ def _claim(state: RunState, command: ClaimStep, at: datetime) -> tuple[RunEvent,
     step = run.steps[_place(run, command.step)]
     if not isinstance(step, Scheduled | InWork) or step.attempt != command.attempt:
         raise _not_open(command.step, command.attempt)
+    decision = _Decision(state)
     if isinstance(step, Scheduled):
         if isinstance(state, Cancelling):
             raise _not_open(command.step, command.attempt)
-        return (_started(command, step.lease + 1),)
+        decision.emit(_started(command, step.lease + 1))
+        _go_on(decision)
+        return tuple(decision.events)
     is_holder = command.worker == step.worker
     crashes = step.crashes + (command.crashed and is_holder)
     may_go_on = crashes < crashes_max and step.leases < leases_max
     if may_go_on and not isinstance(state, Cancelling):
         return (_started(command, step.lease + 1, crashes),)
-    decision = _Decision(state)
     lost = _CANCELLED if isinstance(state, Cancelling) else _worker_lost(step, crashes)
     _fail(decision, command.step, step, Failed(error=lost), at)
+    _go_on(decision)
     return tuple(decision.events)
 
 
@@ -194,58 +177,60 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
     ):
         raise _lease_lost(command)
     decision = _Decision(state)
-    match command.outcome:
-        case Succeeded() | Reused():
-            for event in _success(run, command, command.outcome):
-                decision.emit(event)
-            _go_on(decision)
-            if command.take:
-                _give(decision, run.plan.steps[run.plan.index[command.step]].engine, command.take)
-        case Failed():
-            _fail(decision, command.step, step, command.outcome, at)
+    _end(decision, command.step, command.outcome, at)
+    engine = run.plan.steps[run.plan.index[command.step]].engine
+    started = None
+    if command.take:
+        for done in command.then:
+            begun = _ahead(decision, done.step, engine, command.take)
+            if begun is None:
+                break
+            decision.emit(begun)
+            _end(decision, done.step, done.outcome, at)
+        started = _ahead(decision, command.next, engine, command.take)
+        started = started or _first(decision, engine, command.take)
+    _go_on(decision)
+    if started is not None:
+        decision.emit(started)
     return tuple(decision.events)
 
 
-def _success(run: Running, command: ReportStep, outcome: Succeeded | Reused) -> Iterator[RunEvent]:
-    if isinstance(outcome, Reused):
-        yield StepReused(
-            step=command.step,
-            from_run=outcome.from_run,
-            outcome=outcome.outcome,
-            attempt=command.attempt,
-            lease=command.lease,
-        )
-    else:
-        kind = run.plan.steps[run.plan.index[command.step]].kind
-        yield _SUCCESS.get(kind, DataProcessed)(
-            step=command.step,
-            attempt=command.attempt,
-            lease=command.lease,
-            outcome=outcome.outcome,
-            log=outcome.log,
-        )
-    parts = in_parts(outcome.edges)
-    for number, edges in enumerate(parts, 1):
-        yield ColumnsTraced(step=command.step, part=number, parts=len(parts), edges=edges)
-    redo = run.facts.redo
-    if redo is not None and redo.step == command.step:
-        yield QuarantineSettled(
-            step=redo.step,
-            of_run=redo.run,
-            quarantine=redo.quarantine,
-            readmitted=outcome.outcome.readmitted or 0,
-            remaining=outcome.outcome.rows_quarantined or 0,
-        )
+def _end(decision: _Decision, step: str, result: StepResult, at: datetime) -> None:
+    """What came of a step in work."""
+    run = running_of(decision.state)
+    place = run.plan.index[step]
+    held = run.steps[place]
+    assert isinstance(held, InWork)  # noqa: S101  # whoever asks has seen to it
+    match result:
+        case Succeeded() | Reused():
+            for event in success(run, run.plan.steps[place], held, result):
+                decision.emit(event)
+        case Failed():
+            _fail(decision, step, held, result, at)
 
 
-def _give(decision: _Decision, engine: str, worker: str) -> None:
-    """Start the first step that has just become ready, for a worker that asks for one."""
-    for event in decision.events:
-        if isinstance(event, StepScheduled) and event.engine == engine:
-            decision.emit(
-                StepStarted(step=event.step, attempt=event.attempt, lease=1, worker=worker)
-            )
-            return
+def _first(decision: _Decision, engine: str, worker: str) -> StepStarted | None:
+    """The start of the first step that is ready for a worker that asks for one, scheduled now."""
+    run = decision.state
+    if isinstance(run, Running):
+        for place in _next_ready(run, run.facts.parallel - run.active):
+            if run.plan.steps[place].engine == engine:
+                return _ahead(decision, run.plan.steps[place].id, engine, worker)
+    return None
+
+
+def _ahead(decision: _Decision, step: str, engine: str, worker: str) -> StepStarted | None:
+    """The start of a step that a worker did or does ahead, scheduled now before all others that
+    are ready; None where it is not ready, or the run is to stop."""
+    run = decision.state
+    place = run.plan.index.get(step) if isinstance(run, Running) else None
+    if place is None or not isinstance(run, Running):
+        return None
+    ready = run.steps[place] == Waiting(0) and run.plan.steps[place].engine == engine
+    if not ready or run.active >= run.facts.parallel:
+        return None
+    decision.emit(StepScheduled(step=step, attempt=1, engine=engine))
+    return StepStarted(step=step, attempt=1, lease=1, worker=worker)
 
 
 def _fail(decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime) -> None:
@@ -272,7 +257,6 @@ def _fail(decision: _Decision, step_id: str, step: InWork, failure: Failed, at: 
     elif isinstance(decision.state, Running):
         for place in _unreachable(run, run.plan.index[step_id]):
             decision.emit(StepSkipped(step=run.plan.steps[place].id, because=step_id))
-    _go_on(decision)
 
 
 def _unreachable(run: Running, failed: int) -> list[int]:
@@ -299,7 +283,8 @@ def _go_on(decision: _Decision) -> None:
             decision.emit(RunCancelled(reason=state.reason))
         return
     run = running_of(state)
-    for place in _next_ready(run):
+    free = min(run.facts.parallel - run.active, offered_max - run.offered)
+    for place in _next_ready(run, free):
         step = run.plan.steps[place]
         decision.emit(StepScheduled(step=step.id, attempt=1, engine=step.engine))
     run = running_of(decision.state)
@@ -318,14 +303,15 @@ def _go_on(decision: _Decision) -> None:
         decision.emit(RunCompleted())
 
 
-def _next_ready(run: Running) -> Iterator[int]:
-    free = run.facts.parallel - run.active
+def _next_ready(run: Running, count: int) -> Iterator[int]:
+    """Steps that nothing keeps from being scheduled, `count` at most, in the order in which they
+    became ready."""
     for slot in range(run.ready_head, run.ready_tail):
-        if free <= 0:
+        if count <= 0:
             return
         place = run.ready[slot]
         if isinstance(run.steps[place], Waiting):
-            free -= 1
+            count -= 1
             yield place
 
 

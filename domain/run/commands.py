@@ -83,6 +83,13 @@ StepResult = Succeeded | Reused | Failed
 """What may come of a lease."""
 
 
+class DoneAhead(Struct, frozen=True, kw_only=True):
+    """What came of a step that a worker did before its lease was stored."""
+
+    step: str
+    outcome: StepResult
+
+
 class ReportStep(Struct, frozen=True, kw_only=True):
     """What came of a lease."""
 
@@ -92,6 +99,10 @@ class ReportStep(Struct, frozen=True, kw_only=True):
     outcome: StepResult
     take: str = ""
     """The worker, where it wants to go on with a step that this one makes ready."""
+    then: tuple[DoneAhead, ...] = ()
+    """What it did ahead, each step made ready by those before it; nothing without `take`."""
+    next: str = ""
+    """The step that it does now, ahead, where the last of these makes that one ready."""
 
 
 class CancelRun(Struct, frozen=True, kw_only=True):

@@ -154,16 +154,16 @@ def _stepped(
 
 def _scheduled(run: Running, place: int, step: StepState, event: StepScheduled) -> Running:
     lease = step.lease if isinstance(step, Broken) else 0
+    steps = run.steps.replace(place, Scheduled(event.attempt, lease))
     head = run.ready_head
-    if isinstance(step, Waiting):
-        while run.ready[head] != place:
-            head += 1
+    while head < run.ready_tail and not isinstance(steps[run.ready[head]], Waiting):
         head += 1
     return replace(
         run,
-        steps=run.steps.replace(place, Scheduled(event.attempt, lease)),
+        steps=steps,
         ready_head=head,
         active=run.active + 1,
+        offered=run.offered + isinstance(step, Waiting),
     )
 
 
@@ -175,6 +175,7 @@ def _started(run: Running, place: int, step: StepState, event: StepStarted) -> R
         run,
         steps=run.steps.replace(place, now),
         leases=run.leases + (0 if again else 1),
+        offered=run.offered - (not again and event.attempt == 1),
     )
 
 

@@ -96,6 +96,8 @@ class Running(Struct, frozen=True, kw_only=True):
     ready_tail: int = 0
     active: int = 0
     """Steps that are scheduled or in work."""
+    offered: int = 0
+    """Steps that wait for the first worker to claim them."""
     leases: int = 0
     """Steps in work."""
     unfinished: int

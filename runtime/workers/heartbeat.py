@@ -6,7 +6,9 @@ from typing import Protocol
 import anyio
 
 from commands.ports import Leases, LeaseState
-from commands.steps.ports import StepWork
+from commands.steps.work import (
+    StepWork,
+)
 from domain.errors import TimedOut, Unavailable
 
 

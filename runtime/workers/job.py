@@ -6,7 +6,10 @@ import anyio
 from msgspec import Struct
 
 from commands.ports import LeaseState, Task, TaskDelivery
-from commands.steps.ports import StepWork
+from commands.steps.work import (
+    Assignment,
+    StepWork,
+)
 from domain.errors import TimedOut, Unavailable
 from runtime.workers.heartbeat import HeldLease, Holder
 
@@ -30,9 +33,9 @@ class Stint(Struct, frozen=True, kw_only=True):
         """Whether one more step may be taken."""
         return self.takes_left > 0 and now < self.end
 
-    def next(self) -> "Stint":
-        """What is left when one was taken."""
-        return Stint(end=self.end, takes_left=self.takes_left - 1)
+    def after(self, taken: int) -> "Stint":
+        """What is left when some were taken."""
+        return Stint(end=self.end, takes_left=self.takes_left - taken)
 
 
 class Job(Holder):
@@ -46,6 +49,8 @@ class Job(Holder):
         """Work whose lease is held already, and the command that gave it."""
         self.held: HeldLease | None = None
         """While it is in work."""
+        self.doing: Assignment | None = None
+        """What works on it; from the beginning where that was begun ahead."""
         self.following: Job | None = None
         """What this worker does next in its place."""
         self.is_settled = False

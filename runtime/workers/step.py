@@ -32,7 +32,11 @@ from commands.ports import (
     TaskDelivery,
     TaskSource,
 )
-from commands.steps.ports import ChildLost, StepRunner, StepWork
+from commands.steps.work import (
+    ChildLost,
+    StepRunner,
+    StepWork,
+)
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import crashes_max
 from domain.pipeline.events import Definition
@@ -198,19 +202,29 @@ class StepPart(Part, Hands):
     async def _do(self, job: Job) -> None:
         task, is_done = job.task, False
         try:
-            with telemetry.step(str(task.run), task.step, parent=task.traceparent) as span:
-                span.set(telemetry.ATTEMPT, task.attempt)
-                span.set(telemetry.WORKER, self._worker)
+            with self._span(job) as span:
                 await self._carry_out(job, span)
             is_done = True
         finally:
             del self._jobs[key_of(task)]
             if job.following is not None and not is_done:
                 del self._jobs[key_of(job.following.task)]
+                job.doing = job.following.doing
+            if job.doing is not None:
+                await job.doing.close()
             self._freed.set()
             if not job.is_settled:
                 with anyio.move_on_after(1, shield=True):
                     await job.give_back(0)
+
+    def _span(self, job: Job) -> telemetry.Span:
+        task = job.task
+        if job.doing is not None:  # the process that does it ahead has a span for it
+            return telemetry.Span(task.traceparent)
+        span = telemetry.step(str(task.run), task.step, parent=task.traceparent)
+        span.set(telemetry.ATTEMPT, task.attempt)
+        span.set(telemetry.WORKER, self._worker)
+        return span
 
     async def _carry_out(self, job: Job, span: telemetry.Span) -> None:
         """Claim and work, again where the child is lost; the run ends what loses too many."""
@@ -283,9 +297,13 @@ class StepPart(Part, Hands):
         job.begin()
         outcome: StepResult | None = None
         job.held = self._heartbeat.hold(work, job)
+        doing = job.doing or self._ports.runner.begin(self._trimmed(job, work), definition)
+        job.doing = doing
         try:
             with job.work_scope, suppress(ChildLost):
-                outcome = await self._ports.runner.run(work, definition)
+                outcome = await doing.result()
+            if outcome is None:
+                await doing.close()
             if outcome is None and job.is_cancelled:
                 outcome = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
             if outcome is not None and not job.is_lost:
@@ -293,8 +311,20 @@ class StepPart(Part, Hands):
                     await self._report(job, work, outcome, cause)
         finally:
             self._heartbeat.let_go(job.held)
-            job.held = None
+            job.held = job.doing = None
+            if job.following is None or job.following.doing is not doing:
+                await doing.close()
         return job.is_lost or outcome is not None
+
+    def _trimmed(self, job: Job, work: StepWork) -> StepWork:
+        """With no more to do ahead than this worker may take."""
+        if not self._may_go_on(job):
+            return msgspec.structs.replace(work, ahead=())
+        return msgspec.structs.replace(work, ahead=work.ahead[: job.stint.takes_left])
+
+    def _may_go_on(self, job: Job) -> bool:
+        """Whether it may take another step in this one's place."""
+        return self._is_staying and job.stint.lasts(self._ports.clock.monotonic())
 
     async def _report(self, job: Job, work: StepWork, outcome: StepResult, cause: UUID) -> None:
         """Tell the outcome, until it is known to be stored or to count no more."""
@@ -305,10 +335,8 @@ class StepPart(Part, Hands):
                 traceparent=span.traceparent,
                 causation_id=cause,
             )
-            goes_on = self._is_staying and job.stint.lasts(self._ports.clock.monotonic())
-            take = self._worker if goes_on else ""
+            told = self._told(job, work, outcome)
             while True:
-                told = _told(work, outcome, take)
                 try:
                     reply = await self._ports.sender.send("run.report", told, context)
                 except (Unavailable, TimedOut):
@@ -319,41 +347,51 @@ class StepPart(Part, Hands):
                     if rejection.code not in ("too_large", "malformed"):
                         job.lose()
                         return
-                    outcome = _untellable(rejection)
+                    told = _shortened(told, rejection)
                 else:
                     if "work" in reply:
-                        self._go_on(job, told["command_id"], reply["work"])
+                        self._go_on(job, told, reply["work"])
                     await job.finish()
                     return
 
-    def _go_on(self, job: Job, cause: UUID, given: Any) -> None:
+    def _told(self, job: Job, work: StepWork, outcome: StepResult) -> dict[str, Any]:
+        """The report: of the step, and of all that was done ahead meanwhile."""
+        then = job.doing.results_there() if job.doing else ()
+        next_step = job.doing.current if job.doing and self._is_staying else ""
+        goes_on = then or next_step or self._may_go_on(job)
+        return {
+            "run": work.run,
+            "step": work.step,
+            "attempt": work.attempt,
+            "lease": work.lease,
+            "outcome": outcome,
+            "command_id": uuid5(work.run, f"{work.step}/{work.lease}"),
+            "take": self._worker if goes_on else "",
+            "then": then,
+            "next": next_step,
+        }
+
+    def _go_on(self, job: Job, told: Mapping[str, Any], given: Any) -> None:
         """Begin the work that came with a report's reply, in the place of what is done."""
         work = msgspec.convert(given, StepWork)
         task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
         if key_of(task) not in self._jobs:  # the task has come meanwhile where the reply came late
-            job.following = Job(task, job.stint.next())
-            job.following.given = (cause, work)
+            taken = 1 + len(told["then"])
+            job.following = Job(task, job.stint.after(taken))
+            job.following.given = (told["command_id"], work)
+            if job.doing is not None and work.step == told["next"]:
+                job.following.doing = job.doing
             self._jobs[key_of(task)] = job.following
 
 
-def _told(work: StepWork, outcome: StepResult, take: str) -> Mapping[str, Any]:
-    return {
-        "take": take,
-        "run": work.run,
-        "step": work.step,
-        "attempt": work.attempt,
-        "lease": work.lease,
-        "outcome": outcome,
-        "command_id": uuid5(work.run, f"{work.step}/{work.lease}"),
-    }
-
-
-def _untellable(rejection: Rejection) -> Failed:
-    """In the place of an outcome that no report can carry."""
-    return Failed(
-        error=StepError(
-            code="outcome_too_large",
-            message=f"the step is done, but its outcome cannot be stored: {rejection.message}",
-            hint="fewer checks, columns or counts in one step",
-        )
+def _shortened(told: Mapping[str, Any], rejection: Rejection) -> dict[str, Any]:
+    """A report in the place of one that is too large: of the step alone, and then of nothing but
+    that its outcome cannot be told."""
+    if told["then"]:
+        return {**told, "then": (), "next": ""}
+    error = StepError(
+        code="outcome_too_large",
+        message=f"the step is done, but its outcome cannot be stored: {rejection.message}",
+        hint="fewer checks, columns or counts in one step",
     )
+    return {**told, "take": "", "next": "", "outcome": Failed(error=error)}

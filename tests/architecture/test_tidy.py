@@ -31,6 +31,7 @@ VAGUE_CLASSES = re.compile(r"(Manager|Helper|Utils?|Impl|Base|Mixin|Wrapper|Proc
 CATCHERS = {
     "runtime/supervisor.py",  # shows a crash, whatever it was
     "adapters/jetstream/connection.py",  # one subscription's mistake must not deafen the others
+    "adapters/processes/pool.py",  # what ends an assignment is for its owner to hear
     "adapters/readmodels/moves.py",  # one view's mistake must not stop the others
     "runtime/cli/guard.py",  # turns a defect into exit code 70 and a report
     "adapters/engines/python.py",  # a step's function may raise anything

@@ -1,7 +1,7 @@
 """The write side in memory, with actors, for tests of commands."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -85,7 +85,15 @@ FAILED = msgspec.to_builtins(Failed(error=StepError(code="sql_error", message="n
 class Stage:
     """A dispatcher over actors over a store."""
 
-    def __init__(self, store: EventStore, actors: StreamActors, binder: SketchBinder) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        actors: StreamActors,
+        binder: SketchBinder,
+        spawn: Callable[..., object],
+    ) -> None:
+        self.spawn = spawn
+        """Starts a task that ends with the stage."""
         self.store = store
         self.actors = actors
         self.binder = binder
@@ -140,7 +148,7 @@ async def open_stage(
             tasks.start_soon(work, name=name)
 
         actors = StreamActors(store, SystemClock(), spawn, limits)
-        yield Stage(store, actors, SketchBinder())
+        yield Stage(store, actors, SketchBinder(), tasks.start_soon)
         await actors.drain()
 
 

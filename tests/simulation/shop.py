@@ -1,6 +1,6 @@
 """One worker over a write side and a queue, without faults but those of the test."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -11,15 +11,17 @@ from msgspec import Struct
 from adapters.memory.bus import MemoryBus
 from commands.dispatcher import DirectSender
 from commands.ports import CommandContext, CommandSender, EventStore, Task, TaskDelivery, TaskSource
-from commands.steps.ports import StepRunner, StepWork
+from commands.steps.work import (
+    StepWork,
+)
 from domain.errors import TimedOut, Unavailable
-from domain.pipeline.events import Definition
 from domain.run.commands import StepResult, Succeeded
 from domain.run.events import StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
 from tests.commands.stage import Stage, open_stage
 from tests.simulation.chance import VirtualClock
+from tests.simulation.crew import Crew
 
 Life = Callable[[StepWork], Awaitable[StepResult]]
 
@@ -41,7 +43,7 @@ async def long(work: StepWork) -> Succeeded:
     return Succeeded(outcome=StepOutcome())
 
 
-class ScriptedRunner(StepRunner):
+class ScriptedRunner(Crew):
     """Works as the test has written, the last way again and again."""
 
     def __init__(self, *lives: Life) -> None:
@@ -49,7 +51,7 @@ class ScriptedRunner(StepRunner):
         self.works: list[StepWork] = []
         self.cancelled = 0
 
-    async def run(self, work: StepWork, definition: Definition) -> StepResult:
+    async def carry_out(self, work: StepWork, *, ahead: bool) -> StepResult:
         self.works.append(work)
         life = self._lives.pop(0) if len(self._lives) > 1 else self._lives[0]
         try:
@@ -67,11 +69,18 @@ class ShakySender(CommandSender):
         self.lose_before: list[str] = []
         self.lose_after: list[str] = []
         self.sent: list[str] = []
+        self.seconds: Mapping[str, float] = {}
+        """How long a command is on its way."""
+        self.drops: Collection[str] = ()
+        """Fields that whoever decides does not know."""
 
     async def send(
         self, command: str, payload: Mapping[str, Any] | Struct, context: CommandContext
     ) -> Mapping[str, Any]:
         self.sent.append(command)
+        if self.drops and isinstance(payload, Mapping):
+            payload = {name: said for name, said in payload.items() if name not in self.drops}
+        await anyio.sleep(self.seconds.get(command, 0))
         if command in self.lose_before:
             self.lose_before.remove(command)
             raise Unavailable("nobody answers")
@@ -103,6 +112,7 @@ class Shop:
         self.clock = VirtualClock(0)
         self.stage = stage
         self.runner = runner
+        runner.spawn = stage.spawn
         self.bus = MemoryBus(self.clock)
         self.sender = ShakySender(DirectSender(stage.dispatcher))
         self.source = ShakySource(self.bus.source())

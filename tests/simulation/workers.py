@@ -9,16 +9,20 @@ from uuid import UUID
 import anyio
 
 from commands.ports import Task, TaskDelivery, TaskSource
-from commands.steps.ports import ChildLost, StepRunner, StepWork
+from commands.steps.work import (
+    ChildLost,
+    StepRunner,
+    StepWork,
+)
 from domain.data.dataset import DatasetVersion
 from domain.errors import Unavailable
-from domain.pipeline.events import Definition
 from domain.run.commands import Failed, Reused, StepResult, Succeeded
 from domain.run.events import StepError, StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor
 from runtime.workers import StepPart, StepPorts
 from runtime.workers.step import StepLimits
 from tests.simulation.core import Lasting, Processes
+from tests.simulation.crew import Crew
 from tests.simulation.wire import Wire, WorkerWire
 
 LeaseKey = tuple[UUID, str, int]
@@ -28,7 +32,7 @@ day_seconds = 30.0
 """How long the world outside stays as it is: steps without inputs read it."""
 
 
-class SeededRunner(StepRunner):
+class SeededRunner(Crew):
     """Takes its time and fails as the seed and the lease say, reuses what was done before on the
     same content, and counts what it did. What is kept under a key outlives every process."""
 
@@ -37,13 +41,14 @@ class SeededRunner(StepRunner):
         self._is_wild = is_wild
         self._kept: dict[str, tuple[UUID, StepOutcome]] = {}
         self.begun: Counter[LeaseKey] = Counter()
+        """Work under a lease."""
         self.made: dict[tuple[UUID, str], list[StepOutcome]] = {}
         """What each run has kept for each step."""
 
-    async def run(self, work: StepWork, definition: Definition) -> StepResult:
-        """As promised by the port."""
-        assert definition.bundle == work.bundle
-        self.begun[(work.run, work.step, work.lease)] += 1
+    async def carry_out(self, work: StepWork, *, ahead: bool) -> StepResult:
+        """As the seed says."""
+        if not ahead:
+            self.begun[(work.run, work.step, work.lease)] += 1
         dice = random.Random(f"{self._seed} {work.run} {work.step} {work.lease}")
         key = _key(work)
         if key in self._kept:

@@ -71,6 +71,7 @@ async def live(seed: int) -> Outcome:
         async with anyio.create_task_group() as everybody:
             for process in processes.all:
                 everybody.start_soon(process.run)
+            runner.spawn = everybody.start_soon
             for worker in workers:
                 everybody.start_soon(worker.run, runner)
             async with anyio.create_task_group() as visitors:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from commands.steps.ports import Tracer
+from commands.steps.ports import (
+    Tracer,
+)
 from domain.data.lineage import ColumnEdge
 from domain.pipeline.steps import Step
 

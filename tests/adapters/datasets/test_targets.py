@@ -13,7 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.datasets.targets import FileSinks
-from commands.steps.ports import Mark, StepBroken
+from commands.steps.ports import (
+    Mark,
+    StepBroken,
+)
 
 WRITER = """
 import sys
@@ -22,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 from adapters.datasets.targets import FileSinks
-from commands.steps.ports import Mark
+from commands.steps.ports import (Mark,)
 
 sinks = FileSinks(sys.argv[1], [sys.argv[1]])
 letters = "abcdefghij"
@@ -67,7 +70,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
 from adapters.datasets import targets
-from commands.steps.ports import Mark
+from commands.steps.ports import (Mark,)
 
 sinks = targets.FileSinks(sys.argv[1], [sys.argv[1]])
 at = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.engines.duckdb import DuckEngines
-from commands.steps.ports import StepBroken
+from commands.steps.ports import (
+    StepBroken,
+)
 
 
 @pytest.fixture

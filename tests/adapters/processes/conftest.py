@@ -9,11 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec import Raw
 
-from adapters.processes.pool import PoolOptions
-from commands.steps.ports import StepInput, StepWork
+from adapters.processes.pool import ChildPool, PoolOptions
+from commands.steps.work import (
+    StepInput,
+    StepWork,
+)
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.events import Definition
 from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec
+from domain.run.commands import StepResult
 
 FUNCTIONS = textwrap.dedent(
     """
@@ -134,3 +138,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.chdir(made.root)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     return made
+
+
+async def done(pool: ChildPool, work: StepWork, definition: Definition) -> StepResult:
+    """What comes of one step."""
+    given = pool.begin(work, definition)
+    try:
+        return await given.result()
+    finally:
+        await given.close()

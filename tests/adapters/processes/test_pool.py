@@ -16,18 +16,18 @@ from msgspec.structs import replace
 from adapters.processes.guard import log_bytes_max
 from adapters.processes.places import scratch_of
 from adapters.processes.pool import ChildPool
-from commands.steps.ports import ChildLost
+from commands.steps.work import ChildLost, StepAhead, StepWork
 from domain.errors import Rejection
 from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult, Succeeded
-from tests.adapters.processes.conftest import FUNCTIONS, Project
+from tests.adapters.processes.conftest import FUNCTIONS, Project, done
 
 pytestmark = pytest.mark.anyio
 
 
 async def ingest(pool: ChildPool, project: Project, definition: Definition) -> None:
     """Do the step that all others read."""
-    result = await pool.run(project.work("raw", definition), definition)
+    result = await done(pool, project.work("raw", definition), definition)
     assert isinstance(result, Succeeded), result
     project.raw = result.outcome.output
 
@@ -52,13 +52,13 @@ async def test_a_step_runs_in_a_warm_child(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options(spare=True)) as pool:
         await ingest(pool, project, definition)
-        result = await pool.run(project.work("same", definition), definition)
+        result = await done(pool, project.work("same", definition), definition)
         assert isinstance(result, Succeeded)
         assert result.outcome.rows_out == 1
         assert len(pool.pids) == 1
         log = project.data / "logs" / result.log
         assert log.read_text() == "loaded\n"
-        again = await pool.run(project.work("same", definition, lease=2), definition)
+        again = await done(pool, project.work("same", definition, lease=2), definition)
         assert isinstance(again, Succeeded)
         assert again.outcome == result.outcome
         assert again.log == ""
@@ -88,7 +88,7 @@ async def test_no_more_children_than_allowed_whatever_comes_at_once(project: Pro
         async with anyio.create_task_group() as tasks:
             for lease in range(1, 7):
                 work = project.work("same", definition, lease=lease)
-                tasks.start_soon(pool.run, work, definition)
+                tasks.start_soon(done, pool, work, definition)
                 await checkpoint()
                 assert len(pool.pids) <= 2
         assert len(pool.pids) == 2
@@ -101,11 +101,11 @@ async def test_a_child_with_python_of_one_bundle_never_runs_anothers(project: Pr
     assert first.bundle != second.bundle
     async with ChildPool.open(project.options(size=1)) as pool:
         await ingest(pool, project, first)
-        one = pid_in(project, await pool.run(project.work("pid", first), first))
-        two = pid_in(project, await pool.run(project.work("pid", second), second))
+        one = pid_in(project, await done(pool, project.work("pid", first), first))
+        two = pid_in(project, await done(pool, project.work("pid", second), second))
         assert one != two
         # Whoever comes back finds its own child, as long as there are places.
-        again = pid_in(project, await pool.run(project.work("pid", first, lease=2), first))
+        again = pid_in(project, await done(pool, project.work("pid", first, lease=2), first))
         assert again == one
         assert len(pool.pids) == 2
 
@@ -118,7 +118,7 @@ async def test_who_has_waited_longest_makes_room_for_another_bundle(project: Pro
             project.files = {"steps.py": f"{FUNCTIONS}\nX = {number}\n"}
             definition = project.definition()
             await ingest(pool, project, definition)
-            seen.add(pid_in(project, await pool.run(project.work("pid", definition), definition)))
+            seen.add(pid_in(project, await done(pool, project.work("pid", definition), definition)))
             assert len(pool.pids) == 1
         assert len(seen) == 3
 
@@ -137,8 +137,8 @@ async def test_modules_named_like_ours_are_the_step_s_own_and_disturb_nobody(
     async with ChildPool.open(project.options(size=1)) as pool:
         await ingest(pool, project, definition)
         (child,) = pool.pids
-        done = await pool.run(project.work("twice", definition), definition)
-        assert isinstance(done, Succeeded), done
+        twice = await done(pool, project.work("twice", definition), definition)
+        assert isinstance(twice, Succeeded), twice
         # What the child loads only now is ours again.
         assert await pool.bind(project.plain(), project.files, str(project.root))
         assert pool.pids == (child,)
@@ -148,7 +148,7 @@ async def test_an_exception_is_reported_with_its_traceback_in_the_log(project: P
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
-        result = await pool.run(project.work("raises", definition), definition)
+        result = await done(pool, project.work("raises", definition), definition)
     assert isinstance(result, Failed)
     assert (result.error.code, result.error.message) == ("python_error", "ValueError: bad day")
     assert result.error.where.startswith("steps.py:")
@@ -161,13 +161,13 @@ async def test_a_step_that_never_ends_is_ended(project: Project) -> None:
     definition = project.definition(timeout="6s")
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
-        result = await pool.run(project.work("parent_of_one", definition), definition)
+        result = await done(pool, project.work("parent_of_one", definition), definition)
         assert isinstance(result, Failed)
         assert (result.error.code, result.error.retryable) == ("timeout", True)
         assert not pool.pids
         grandchild = int(await anyio.Path("grandchild").read_text())
         assert await gone(grandchild)
-        after = await pool.run(project.work("same", definition), definition)
+        after = await done(pool, project.work("same", definition), definition)
         assert isinstance(after, Succeeded)
 
 
@@ -188,7 +188,7 @@ async def test_a_step_that_eats_memory_is_ended_with_the_figures(project: Projec
     definition = project.definition(memory="300MiB")
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
-        result = await pool.run(project.work("hungry", definition), definition)
+        result = await done(pool, project.work("hungry", definition), definition)
     assert isinstance(result, Failed)
     assert result.error.code == "memory_exceeded"
     assert "300 MiB are allowed" in result.error.message
@@ -200,8 +200,8 @@ async def test_a_child_that_dies_is_lost_and_the_pool_goes_on(project: Project, 
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
         with pytest.raises(ChildLost):
-            await pool.run(project.work(step, definition), definition)
-        after = await pool.run(project.work("same", definition), definition)
+            await done(pool, project.work(step, definition), definition)
+        after = await done(pool, project.work("same", definition), definition)
         assert isinstance(after, Succeeded)
 
 
@@ -214,7 +214,7 @@ async def test_a_child_killed_from_outside_is_lost(project: Project) -> None:
 
         async def work() -> None:
             try:
-                await pool.run(project.work("for_ever", definition), definition)
+                await done(pool, project.work("for_ever", definition), definition)
             except ChildLost as error:
                 lost.append(error)
 
@@ -223,7 +223,7 @@ async def test_a_child_killed_from_outside_is_lost(project: Project) -> None:
             await until(Path("started"))
             os.kill(pool.pids[0], signal.SIGKILL)
         assert lost
-        assert isinstance(await pool.run(project.work("same", definition), definition), Succeeded)
+        assert isinstance(await done(pool, project.work("same", definition), definition), Succeeded)
 
 
 async def test_cancelling_kills_the_child(project: Project) -> None:
@@ -232,19 +232,83 @@ async def test_cancelling_kills_the_child(project: Project) -> None:
         await ingest(pool, project, definition)
         (child,) = pool.pids
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(pool.run, project.work("for_ever", definition), definition)
+            tasks.start_soon(done, pool, project.work("for_ever", definition), definition)
             await until(Path("started"))
             tasks.cancel_scope.cancel()
         assert not psutil.pid_exists(child)
         assert not scratch_of(project.data, child).exists()
-        assert isinstance(await pool.run(project.work("same", definition), definition), Succeeded)
+        assert isinstance(await done(pool, project.work("same", definition), definition), Succeeded)
+
+
+def with_ahead(project: Project, definition: Definition, *steps: str) -> StepWork:
+    """The ingest, and steps that may be done behind it."""
+    ahead = tuple(StepAhead(step=one, inputs=("raw",)) for one in steps)
+    return replace(project.work("raw", definition), ahead=ahead)
+
+
+async def test_steps_ahead_are_done_by_the_same_child_in_one_go(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "same", "pid"), definition)
+        assert given.current == "raw"
+        raw = await given.result()
+        assert isinstance(raw, Succeeded)
+        assert given.current == "same"
+        same, made = await given.result(), await given.result()
+        assert given.current == ""
+        assert isinstance(same, Succeeded)
+        assert raw.outcome.output is not None
+        assert same.outcome.inputs[0].fingerprint == raw.outcome.output.fingerprint
+        assert (pid_in(project, made),) == pool.pids
+        assert (project.data / "logs" / same.log).read_text() == "loaded\n"
+        await given.close()
+        assert len(pool.pids) == 1
+
+
+async def test_nothing_is_done_behind_a_failure(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "raises", "same"), definition)
+        assert isinstance(await given.result(), Succeeded)
+        assert isinstance(await given.result(), Failed)
+        assert given.current == ""
+
+
+async def test_a_child_lost_ahead_takes_no_result_with_it(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "suicidal"), definition)
+        assert isinstance(await given.result(), Succeeded)
+        with pytest.raises(ChildLost):
+            await given.result()
+
+
+async def test_each_step_ahead_has_its_own_time(project: Project) -> None:
+    definition = project.definition(timeout="1s")
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "for_ever", "same"), definition)
+        assert isinstance(await given.result(), Succeeded)
+        late = await given.result()
+        assert isinstance(late, Failed)
+        assert (late.error.code, given.current) == ("timeout", "")
+
+
+async def test_closing_kills_what_is_done_ahead(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "for_ever"), definition)
+        await given.result()
+        (child,) = pool.pids
+        await until(Path("started"))
+        await given.close()
+        assert not psutil.pid_exists(child)
 
 
 async def test_a_log_is_bounded(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
         await ingest(pool, project, definition)
-        result = await pool.run(project.work("chatty", definition), definition)
+        result = await done(pool, project.work("chatty", definition), definition)
     assert isinstance(result, Succeeded)
     path = project.data / "logs" / result.log
     assert path.stat().st_size < log_bytes_max + 100
@@ -271,7 +335,7 @@ async def test_steps_share_the_pool(project: Project) -> None:
 
         async def one(number: int) -> None:
             work = replace(project.work("same", definition), attempt=number)
-            results.append(await pool.run(work, definition))
+            results.append(await done(pool, work, definition))
 
         async with anyio.create_task_group() as tasks:
             for number in range(1, 13):
@@ -296,17 +360,17 @@ from pathlib import Path
 import anyio
 import msgspec
 from adapters.processes.pool import ChildPool
-from tests.adapters.processes.conftest import Project
+from tests.adapters.processes.conftest import Project, done
 
 async def main():
     project = Project(Path(sys.argv[1]))
     definition = project.definition()
     async with ChildPool.open(project.options(size=2)) as pool:
-        raw = await pool.run(project.work("raw", definition), definition)
+        raw = await done(pool, project.work("raw", definition), definition)
         project.raw = raw.outcome.output
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(pool.run, project.work("parent_of_one", definition), definition)
-            tasks.start_soon(pool.run, project.work("same", definition), definition)
+            tasks.start_soon(done, pool, project.work("parent_of_one", definition), definition)
+            tasks.start_soon(done, pool, project.work("same", definition), definition)
             while not Path("started").exists():
                 await anyio.sleep(0.01)
             print(*pool.pids, Path("grandchild").read_text(), flush=True)

@@ -6,11 +6,14 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.decider import fold
 from domain.errors import Rejection
+from domain.limits import offered_max
 from domain.run.aggregate import RUN, decide
-from domain.run.commands import ReusedStep, RunCommand
+from domain.run.ahead import steps_ahead
+from domain.run.commands import DoneAhead, ReportStep, ReusedStep, RunCommand, Succeeded
 from domain.run.events import PlannedStep, RunCancelled, RunCompleted, RunEvent, RunFailed
 from domain.run.plan import in_order
 from domain.run.state import (
@@ -79,7 +82,20 @@ class Driver:
                 failure(id_, found.attempt, lease, BROKEN),
             ]
         )
+        if isinstance(report.outcome, Succeeded) and self.chance.random() < 0.5:
+            report = self.with_ahead(report)
         assert self.send(report) == (lease == found.lease)
+
+    def with_ahead(self, report: ReportStep) -> ReportStep:
+        """The same from a worker that went on before it had leases."""
+        ahead = steps_ahead(self.running(), report.step)
+        done = ahead[: self.chance.randint(0, len(ahead))]
+        then = tuple(
+            DoneAhead(step=one, outcome=self.chance.choice((success, failure))(one).outcome)
+            for one in done
+        )
+        following = ahead[len(done)] if len(done) < len(ahead) else ""
+        return replace(report, take="worker:eve", then=then, next=following)
 
     def running(self) -> Running:
         """The open run."""
@@ -93,6 +109,8 @@ def check(run: Running) -> None:
     open_steps = [one for one in steps if isinstance(one, Scheduled | InWork)]
     assert run.active == len(open_steps) <= run.facts.parallel
     assert run.leases == sum(isinstance(one, InWork) for one in steps)
+    offered = sum(isinstance(one, Scheduled) and one.attempt == 1 for one in steps)
+    assert run.offered == offered <= offered_max
     assert run.ready_head <= run.ready_tail <= len(steps)
     for place, one in enumerate(steps):
         if isinstance(one, Scheduled | InWork):

@@ -43,8 +43,8 @@ FIELDS: Sequence[Patch] = (
     ),
     Patch(
         "runtime/workers/step.py",
-        "                outcome = await self._ports.runner.run(work, definition)\n",
-        "                outcome = await self._ports.runner.run(work, definition)\n"
+        "                outcome = await doing.result()\n",
+        "                outcome = await doing.result()\n"
         f'                made = msgspec.structs.replace(outcome.outcome, made_by="{NEXT}")\n'
         "                outcome = msgspec.structs.replace(outcome, outcome=made)\n",
     ),
@@ -66,8 +66,8 @@ FIELDS: Sequence[Patch] = (
     ),
     Patch(
         "runtime/workers/step.py",
-        '        "take": take,\n',
-        f'        "release": "{NEXT}",\n        "take": take,\n',
+        '            "then": then,\n',
+        f'            "release": "{NEXT}",\n            "then": then,\n',
     ),
     Patch(
         "commands/ports.py",
@@ -80,14 +80,14 @@ FIELDS: Sequence[Patch] = (
         f'_encoder.encode(msgspec.structs.replace(task, release="{NEXT}"))',
     ),
     Patch(
-        "commands/steps/ports.py",
-        "    traceparent: str | None = None\n",
-        '    traceparent: str | None = None\n    release: str = ""\n',
+        "commands/steps/work.py",
+        "    ahead: tuple[StepAhead, ...] = ()\n",
+        '    release: str = ""\n    ahead: tuple[StepAhead, ...] = ()\n',
     ),
     Patch(
         "commands/answers.py",
-        "        traceparent=origin.traceparent if origin else None,\n",
-        f'        traceparent=origin.traceparent if origin else None,\n        release="{NEXT}",\n',
+        "        ahead=tuple(\n",
+        f'        release="{NEXT}",\n        ahead=tuple(\n',
     ),
     Patch(
         "runtime/wiring/doors.py",
