@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from commands.steps.ports import (
-    broken,
-)
+from commands.steps.ports import broken
 
 _READ_BYTES = 1 << 20
 

@@ -21,15 +21,10 @@ from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
 from adapters.pipelinefile.contracts import read_contract
 from benchmarks.report import Figure, table
-from commands.steps.ports import (
-    Workbench,
-)
+from commands.steps.ports import Workbench
 from commands.steps.tally import Accountant, ColumnsOf, CountedFile, QueryCount
 from commands.steps.task import carry_out
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.spec import decode_spec
 from domain.run.commands import Succeeded

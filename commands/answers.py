@@ -4,11 +4,7 @@ from typing import Any
 
 import msgspec
 
-from commands.steps.work import (
-    StepAhead,
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepAhead, StepInput, StepWork
 from domain.envelope import Metadata
 from domain.ids import StreamId
 from domain.pipeline.aggregate import Revisions, Unregistered, revision_of

@@ -54,15 +54,9 @@ from adapters.processes.messages import (
 )
 from adapters.processes.places import log_name, scratch_of
 from commands.steps.ahead import made_by, work_ahead
-from commands.steps.ports import (
-    StepBroken,
-    Workbench,
-)
+from commands.steps.ports import StepBroken, Workbench
 from commands.steps.task import carry_out
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.errors import Rejection
 from domain.pipeline.spec import PipelineSpec, decode_spec
 from domain.pipeline.steps import kind_of

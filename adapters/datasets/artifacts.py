@@ -20,12 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.disk import hash_of, io_translated, sync
-from commands.steps.ports import (
-    Artifacts,
-    Kept,
-    Written,
-    broken,
-)
+from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
 
 hashed_bytes_max = 256 * 1024 * 1024

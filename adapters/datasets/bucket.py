@@ -17,10 +17,7 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from adapters.disk import io_translated
-from commands.steps.ports import (
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import StepBroken, broken
 
 part_bytes = 8 * 1024 * 1024
 """Of a large object, in one request: small enough to be done in time on a slow line."""

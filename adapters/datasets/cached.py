@@ -19,13 +19,7 @@ import msgspec
 
 from adapters.datasets.artifacts import FileArtifacts, is_as_made
 from adapters.disk import io_translated
-from commands.steps.ports import (
-    Artifacts,
-    Kept,
-    StepBroken,
-    Written,
-    broken,
-)
+from commands.steps.ports import Artifacts, Kept, StepBroken, Written, broken
 from domain.data.dataset import DatasetVersion
 
 if TYPE_CHECKING:

@@ -18,12 +18,7 @@ from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, bad_row, fractions, hold_columns
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
-from commands.steps.ports import (
-    Engine,
-    SourceRead,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, SourceRead, StepBroken, broken
 from commands.steps.sql import literal
 from domain.pipeline.sources import CsvSource
 

@@ -10,15 +10,7 @@ from adapters.datasets.mendedfile import read_mended
 from adapters.datasets.parquetfile import read_parquet
 from adapters.datasets.reading import Reading
 from adapters.paths import confined
-from commands.steps.ports import (
-    Engine,
-    Engines,
-    Mended,
-    SourceFiles,
-    SourceRead,
-    Sources,
-    broken,
-)
+from commands.steps.ports import Engine, Engines, Mended, SourceFiles, SourceRead, Sources, broken
 from domain.data.dataset import OuterDataset
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource, ParquetSource, Source

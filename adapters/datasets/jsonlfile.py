@@ -12,12 +12,7 @@ from adapters.datasets.packed import hold_packed
 from adapters.datasets.reading import Reading, extra_columns, fractions, unpacked
 from adapters.datasets.scan import Look, Tally, identity_of
 from adapters.datasets.sifting import Texts, sift, text_sieve
-from commands.steps.ports import (
-    Engine,
-    SourceRead,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, SourceRead, StepBroken, broken
 from commands.steps.quarantine import LINE, REASON, RULE, TEXT
 from commands.steps.sql import literal, quoted
 

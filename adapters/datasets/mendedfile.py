@@ -11,11 +11,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.datasets.sifting import Texts
-from commands.steps.ports import (
-    Mended,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Mended, StepBroken, broken
 from commands.steps.quarantine import LINE, RESERVED
 from domain.data.dataset import OuterDataset
 

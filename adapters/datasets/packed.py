@@ -7,10 +7,7 @@ rows of a table shrink to a tenth or a fiftieth.
 import zlib
 from collections.abc import Iterator
 
-from commands.steps.ports import (
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import StepBroken, broken
 
 packed_ratio_max = 400
 """Bytes that one packed byte may hold; 1032 is all that the format can do."""

@@ -7,12 +7,7 @@ from adapters.datasets.artifacts import rows_in
 from adapters.datasets.reading import Reading, hold_columns
 from adapters.datasets.scan import Look, identity_of
 from adapters.datasets.sifting import Sieve, sift
-from commands.steps.ports import (
-    Engine,
-    SourceRead,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, SourceRead, StepBroken, broken
 from commands.steps.quarantine import LINE, REASON, RULE, TEXT
 from commands.steps.sql import careful_cast, literal, quoted, text_cast
 

@@ -12,11 +12,7 @@ from msgspec import Struct
 
 from adapters.datasets.jumps import Jumps
 from adapters.datasets.scan import Scan, identity_of
-from commands.steps.ports import (
-    SourceRead,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import SourceRead, StepBroken, broken
 from commands.steps.quarantine import RESERVED
 from commands.steps.sql import is_written, quoted, required_cast, said_type, sql_type
 from domain.data.dataset import OuterDataset

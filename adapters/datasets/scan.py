@@ -16,10 +16,7 @@ from typing import Self
 
 from adapters.datasets.jumps import Jumps
 from adapters.datasets.packed import Unpacking
-from commands.steps.ports import (
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import StepBroken, broken
 
 line_bytes_max = 16 * 2**20
 """One line; the engine gives up far below."""

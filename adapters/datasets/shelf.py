@@ -14,9 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from commands.steps.ports import (
-    Kept,
-)
+from commands.steps.ports import Kept
 from domain.data.retention import Holding
 
 _DROPPED = ".dropped"

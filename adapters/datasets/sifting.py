@@ -17,11 +17,7 @@ from msgspec import Struct
 from adapters.datasets.jumps import Jumps
 from adapters.datasets.reading import Reading, bad_row
 from adapters.disk import io_translated
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.quarantine import LINE, MISFIT, REASON, RULE, TEXT, Apart, set_apart
 from commands.steps.sql import fitting_cast, literal, misfit, quoted, text_cast
 

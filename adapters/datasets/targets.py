@@ -21,12 +21,7 @@ from msgspec.structs import replace
 
 from adapters.datasets.files import inside
 from adapters.disk import hash_and_sync, io_translated, sync, write_synced
-from commands.steps.ports import (
-    Draft,
-    Mark,
-    Sinks,
-    broken,
-)
+from commands.steps.ports import Draft, Mark, Sinks, broken
 from domain.data.dataset import OuterDataset
 
 _DRAFT = ".headwater-draft"

@@ -20,9 +20,7 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from uuid import uuid4
 
-from commands.steps.ports import (
-    broken,
-)
+from commands.steps.ports import broken
 
 PACKAGE = "__pipeline__"
 """The modules of the bundle that this process works for, as `sys.modules` has them."""

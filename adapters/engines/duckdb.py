@@ -19,14 +19,7 @@ from msgspec.structs import replace
 
 from adapters.engines.instances import Instance, Settings
 from adapters.engines.sql.outline import outline
-from commands.steps.ports import (
-    Engine,
-    Engines,
-    Outline,
-    SqlValue,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, Engines, Outline, SqlValue, StepBroken, broken
 from commands.steps.sql import literal, quoted
 from domain.pipeline.sinks import CsvSink, JsonlSink, ParquetSink, Sink
 

@@ -9,9 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from adapters.engines.duckdb import DuckEngines
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.errors import Malformed, Unavailable
 
 TABLE = "data"

@@ -22,11 +22,7 @@ import pyarrow.parquet as pq
 from adapters.disk import io_translated
 from adapters.engines import bundle
 from adapters.engines.distributions import libraries
-from commands.steps.ports import (
-    Functions,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Functions, StepBroken, broken
 from domain.pipeline.names import did_you_mean
 from domain.run.events import ParamValue
 

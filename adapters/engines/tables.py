@@ -8,9 +8,7 @@ from datetime import UTC, date, datetime
 
 import duckdb
 
-from commands.steps.ports import (
-    SqlValue,
-)
+from commands.steps.ports import SqlValue
 from commands.steps.sql import quoted, sql_type
 from domain.errors import Malformed
 from domain.pipeline.names import did_you_mean

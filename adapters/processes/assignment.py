@@ -5,11 +5,7 @@ from collections import deque
 import anyio
 
 from adapters.processes.messages import Reply, StepReply, defect
-from commands.steps.work import (
-    Assignment,
-    ChildLost,
-    StepWork,
-)
+from commands.steps.work import Assignment, ChildLost, StepWork
 from domain.run.commands import DoneAhead, Failed, StepResult
 
 

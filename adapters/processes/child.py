@@ -16,9 +16,7 @@ from adapters.processes.messages import (
     frame_bytes_max,
     read_reply,
 )
-from commands.steps.work import (
-    ChildLost,
-)
+from commands.steps.work import ChildLost
 
 _definitions_max = 16
 """Definitions that a child remembers; `runtime.child` holds as many."""

@@ -6,9 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from commands.ports import Bound
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from domain.errors import Defect
 from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult

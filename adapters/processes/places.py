@@ -3,9 +3,7 @@
 import socket
 from pathlib import Path
 
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 
 
 def scratch_of(data: Path, pid: int) -> Path:

@@ -31,12 +31,7 @@ from adapters.processes.messages import (
 from adapters.processes.places import log_name
 from commands.ports import Binder, Bound
 from commands.steps.ahead import attempts_of
-from commands.steps.work import (
-    Assignment,
-    ChildLost,
-    StepRunner,
-    StepWork,
-)
+from commands.steps.work import Assignment, ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.pipeline.events import Definition
 from domain.run.commands import Failed

@@ -13,11 +13,7 @@ from msgspec.structs import replace
 from commands.steps.counting import Counting
 from commands.steps.job import Job, JobInput
 from commands.steps.losses import Told, lost, told
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.sql import listed, quoted
 from commands.steps.tally import MADE, CountedFile, InputCount, QueryCount
 from domain.pipeline.steps import Transform

@@ -8,11 +8,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from commands.steps.work import (
-    StepAhead,
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepAhead, StepInput, StepWork
 from domain.run.commands import Reused, StepResult, Succeeded
 from domain.run.origin import origin_after
 

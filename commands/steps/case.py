@@ -8,16 +8,10 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.steps.ports import (
-    StepBroken,
-    Workbench,
-)
+from commands.steps.ports import StepBroken, Workbench
 from commands.steps.sql import listed, literal, quoted
 from commands.steps.task import carry_out
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.cases import Case, Cell, Rows, to_be_run
 from domain.pipeline.params import resolve

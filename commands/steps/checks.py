@@ -1,11 +1,7 @@
 """The checks of a step: every rule evaluated, and what follows from what was found."""
 
 from commands.steps.job import Job
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.quality import Subject, evaluate
 from commands.steps.sql import literal
 from domain.data.quality import CheckResult, told_breaking

@@ -16,10 +16,7 @@ from commands.steps.checks import checked
 from commands.steps.job import Job, Made, account
 from commands.steps.layers import BY, ROW, Layers, changed
 from commands.steps.lines import PLACE, Lines, lines_of
-from commands.steps.ports import (
-    Engine,
-    broken,
-)
+from commands.steps.ports import Engine, broken
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
 from commands.steps.sql import careful_cast, listed, literal, named_type, quoted, sql_type
 from domain.data.quality import Effect, RuleCount

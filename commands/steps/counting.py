@@ -5,10 +5,7 @@ import re
 from dataclasses import dataclass
 
 from commands.steps.job import Job
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-)
+from commands.steps.ports import Engine, StepBroken
 
 _BEFORE_THE_QUERY = re.compile(
     r"create or replace temp (?:table|view) \"[^\"]+\" as |insert into \"[^\"]+\" |describe "

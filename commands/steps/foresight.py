@@ -14,16 +14,9 @@ from msgspec.structs import replace
 
 from commands.steps.job import Job, JobInput
 from commands.steps.part import path_of
-from commands.steps.ports import (
-    Kept,
-    StepBroken,
-    Workbench,
-)
+from commands.steps.ports import Kept, StepBroken, Workbench
 from commands.steps.reuse import kept_for, unsteady
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Ingest, Step, Store, inputs_of, kind_of, lookups_of, needs_of
 from domain.run.origin import origin_after

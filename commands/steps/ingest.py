@@ -5,12 +5,7 @@ from msgspec.structs import replace
 from commands.steps.checks import checked
 from commands.steps.job import Job, Made, replace_outcome
 from commands.steps.lines import gaps_of
-from commands.steps.ports import (
-    SourceFiles,
-    SourceRead,
-    Written,
-    broken,
-)
+from commands.steps.ports import SourceFiles, SourceRead, Written, broken
 from commands.steps.quarantine import settled
 from commands.steps.sql import literal
 from domain.data.quality import CheckResult

@@ -4,10 +4,7 @@
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-)
+from commands.steps.ports import Engine, StepBroken
 from commands.steps.quarantine import LINE, REASON, RULE
 from commands.steps.sql import literal
 from commands.steps.terms import Relation, Verdict, judged

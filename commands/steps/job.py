@@ -6,17 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from commands.steps.fingerprint import CODE_VERSION, Identity, code_hash, definition_of, key_of
-from commands.steps.ports import (
-    Engine,
-    Kept,
-    SqlValue,
-    Workbench,
-    Written,
-    broken,
-)
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.ports import Engine, Kept, SqlValue, Workbench, Written, broken
+from commands.steps.work import StepWork
 from domain.data.dataset import DatasetVersion, OuterDataset
 from domain.data.lineage import ColumnEdge
 from domain.data.promise import Strictness

@@ -13,11 +13,7 @@ from msgspec import Struct
 from commands.steps.job import Job
 from commands.steps.layers import ROW
 from commands.steps.lines import PLACE, Lines
-from commands.steps.ports import (
-    Engine,
-    Mended,
-    broken,
-)
+from commands.steps.ports import Engine, Mended, broken
 from commands.steps.quarantine import (
     LINE,
     MISFIT,

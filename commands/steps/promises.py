@@ -7,9 +7,7 @@ from msgspec.structs import replace
 from commands.steps.accounts import Accounts
 from commands.steps.job import Job
 from commands.steps.losses import Told
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.data.promise import Breach, breach
 from domain.pipeline.steps import Transform
 from domain.run.events import StepError, StepOutcome

@@ -10,10 +10,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from commands.steps.ports import (
-    Engine,
-    SqlValue,
-)
+from commands.steps.ports import Engine, SqlValue
 from commands.steps.sql import is_temporal, listed, quoted
 from domain.data.quality import CheckResult
 from domain.pipeline.rules import (

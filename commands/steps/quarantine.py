@@ -11,11 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.steps.job import Job
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.sql import literal, quoted
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.limits import Limits

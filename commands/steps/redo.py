@@ -15,10 +15,7 @@ from commands.steps.ingest import ingested
 from commands.steps.job import Job, JobInput, Made, replace_outcome
 from commands.steps.lines import known_lines, lines_of
 from commands.steps.mending import Mending, mending, patch, sort_out
-from commands.steps.ports import (
-    SourceRead,
-    broken,
-)
+from commands.steps.ports import SourceRead, broken
 from commands.steps.quarantine import LINE, REASON
 from commands.steps.sql import literal
 from commands.steps.validate import validate

@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from commands.steps.job import Job
-from commands.steps.ports import (
-    Kept,
-)
+from commands.steps.ports import Kept
 from commands.steps.validate import contract_of
 from domain.data.dataset import OuterDataset
 from domain.data.term import Query

@@ -12,9 +12,7 @@ from msgspec.structs import replace
 
 from commands.steps.job import Job
 from commands.steps.lines import PLACE, lines_of
-from commands.steps.ports import (
-    Engine,
-)
+from commands.steps.ports import Engine
 from commands.steps.quality import Values
 from commands.steps.quarantine import REASON, RULE, Apart, set_apart, settled
 from commands.steps.sql import listed, literal, quoted, shown_value

@@ -6,12 +6,7 @@ from msgspec.structs import replace
 from commands.steps.checks import checked
 from commands.steps.job import Job, JobInput, Made, account
 from commands.steps.part import path_of
-from commands.steps.ports import (
-    Draft,
-    Engine,
-    Mark,
-    broken,
-)
+from commands.steps.ports import Draft, Engine, Mark, broken
 from commands.steps.reuse import unsteady
 from commands.steps.sql import literal, quoted
 from domain.data.dataset import OuterDataset

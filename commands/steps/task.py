@@ -8,20 +8,13 @@ from commands.steps.check import check
 from commands.steps.clean import clean
 from commands.steps.ingest import ingest
 from commands.steps.job import Job, Made, inputs_for, lookups_for
-from commands.steps.ports import (
-    Kept,
-    StepBroken,
-    Workbench,
-    broken,
-)
+from commands.steps.ports import Kept, StepBroken, Workbench, broken
 from commands.steps.redo import origins, redone
 from commands.steps.reuse import done_before, is_picking_anew, origin_words
 from commands.steps.store import place_of, store
 from commands.steps.transform import transform
 from commands.steps.validate import validate
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from domain.pipeline.spec import PipelineSpec
 from domain.pipeline.steps import Check, Clean, Ingest, Store, Transform, Validate
 from domain.run.commands import Failed, Reused, StepResult, Succeeded

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from commands.steps.ports import (
-    Engine,
-    broken,
-)
+from commands.steps.ports import Engine, broken
 from commands.steps.quality import Values
 from commands.steps.sql import is_temporal, listed, quoted
 from domain.data.contract import Contract

@@ -5,9 +5,7 @@ from msgspec.structs import replace
 from commands.steps.accounts import Accounts, counted, planned, uncounted, written
 from commands.steps.checks import checked
 from commands.steps.job import Job, Made
-from commands.steps.ports import (
-    Engine,
-)
+from commands.steps.ports import Engine
 from commands.steps.promises import entries_of, hold, warnings_of
 from commands.steps.sql import literal, quoted
 from domain.pipeline.rules import QualityRules

@@ -6,11 +6,7 @@ from msgspec.structs import replace
 
 from commands.steps.checks import checked
 from commands.steps.job import Job, JobInput, Made, account
-from commands.steps.ports import (
-    Engine,
-    StepBroken,
-    broken,
-)
+from commands.steps.ports import Engine, StepBroken, broken
 from commands.steps.sieve import sift
 from commands.steps.sql import literal, quoted
 from commands.steps.terms import Relation, Verdict, judged

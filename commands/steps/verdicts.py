@@ -3,9 +3,7 @@
 
 from collections.abc import Sequence
 
-from commands.steps.ports import (
-    Engine,
-)
+from commands.steps.ports import Engine
 from commands.steps.quality import Values
 from commands.steps.sql import listed, quoted
 from commands.steps.terms import ROW, Relation, Verdict, breaking

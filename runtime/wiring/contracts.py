@@ -19,10 +19,7 @@ from adapters.engines.profiling import profiles_of
 from adapters.pipelinefile.contracts import read_contract, write_contract
 from adapters.pipelinefile.texts import read_text
 from commands.steps.inspection import inspected, misfits
-from commands.steps.ports import (
-    SourceFiles,
-    StepBroken,
-)
+from commands.steps.ports import SourceFiles, StepBroken
 from commands.steps.sql import literal
 from commands.steps.terms import Relation
 from domain.data.contract import Contract

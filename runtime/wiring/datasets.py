@@ -10,9 +10,7 @@ from uuid import uuid4
 from adapters.datasets.bucket import Bucket
 from adapters.datasets.cached import dataset_name, fetch_logs, open_artifacts
 from adapters.processes.places import scratch_of
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.data.dataset import DatasetVersion
 from domain.errors import NotFound, Unavailable
 from runtime.datadir import DataDir

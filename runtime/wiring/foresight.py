@@ -23,12 +23,8 @@ from adapters.engines.python import BundleFunctions
 from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
 from commands.steps.foresight import NOT_DONE, Prospect, foresee
-from commands.steps.ports import (
-    Workbench,
-)
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.ports import Workbench
+from commands.steps.work import StepWork
 from domain.errors import Rejection
 from domain.pipeline.difference import difference
 from domain.pipeline.events import Definition

@@ -6,9 +6,7 @@ from tempfile import TemporaryDirectory
 from adapters.datasets.mendedfile import read_mended
 from adapters.engines.duckdb import DuckEngines
 from commands.steps.mending import Mending, hold
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.errors import Malformed
 
 

@@ -23,9 +23,7 @@ from adapters.engines.python import BundleFunctions
 from adapters.pipelinefile.contracts import read_contract
 from commands.ports import Bound
 from commands.steps.case import Trial, try_case
-from commands.steps.ports import (
-    Workbench,
-)
+from commands.steps.ports import Workbench
 from domain.errors import Rejection
 from domain.pipeline.spec import decode_spec
 from runtime.session import Document, PipelineFile

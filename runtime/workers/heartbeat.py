@@ -6,9 +6,7 @@ from typing import Protocol
 import anyio
 
 from commands.ports import Leases, LeaseState
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from domain.errors import TimedOut, Unavailable
 
 

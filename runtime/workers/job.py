@@ -6,10 +6,7 @@ import anyio
 from msgspec import Struct
 
 from commands.ports import LeaseState, Task, TaskDelivery
-from commands.steps.work import (
-    Assignment,
-    StepWork,
-)
+from commands.steps.work import Assignment, StepWork
 from domain.errors import TimedOut, Unavailable
 from runtime.workers.heartbeat import HeldLease, Holder
 

@@ -32,11 +32,7 @@ from commands.ports import (
     TaskDelivery,
     TaskSource,
 )
-from commands.steps.work import (
-    ChildLost,
-    StepRunner,
-    StepWork,
-)
+from commands.steps.work import ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import crashes_max
 from domain.pipeline.events import Definition

@@ -18,11 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.datasets.cached import open_artifacts
-from commands.steps.ports import (
-    Artifacts,
-    Kept,
-    StepBroken,
-)
+from commands.steps.ports import Artifacts, Kept, StepBroken
 from domain.data.dataset import DatasetVersion
 from domain.data.rowmap import RowMap
 from domain.run.events import StepOutcome

@@ -17,11 +17,7 @@ import pytest
 
 from adapters.datasets.bucket import Bucket, part_bytes
 from adapters.datasets.cached import CachedArtifacts, dataset_name, key_name, open_artifacts
-from commands.steps.ports import (
-    Artifacts,
-    Kept,
-    StepBroken,
-)
+from commands.steps.ports import Artifacts, Kept, StepBroken
 from domain.data.dataset import DatasetVersion
 from domain.run.events import StepError, StepOutcome
 from tests.s3 import BUCKET, S3Server

@@ -13,9 +13,7 @@ from nats.aio.client import Client
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.engines.duckdb import DuckEngines
 from adapters.jetstream.server import NatsServer
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.data.dataset import DatasetVersion
 from tests.faults.disk import Disk, disk, why_not
 

@@ -10,9 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.datasets.artifacts import FileArtifacts
-from commands.steps.ports import (
-    Kept,
-)
+from commands.steps.ports import Kept
 from domain.data.dataset import DatasetVersion
 from domain.data.rowmap import RowMap
 from domain.run.events import StepOutcome

@@ -6,12 +6,7 @@ from collections.abc import Callable
 from adapters.processes.assignment import PoolAssignment
 from adapters.processes.messages import StepReply
 from commands.steps.ahead import made_by, work_ahead
-from commands.steps.work import (
-    Assignment,
-    StepInput,
-    StepRunner,
-    StepWork,
-)
+from commands.steps.work import Assignment, StepInput, StepRunner, StepWork
 from domain.pipeline.events import Definition
 from domain.run.commands import StepResult
 

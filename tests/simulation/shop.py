@@ -11,9 +11,7 @@ from msgspec import Struct
 from adapters.memory.bus import MemoryBus
 from commands.dispatcher import DirectSender
 from commands.ports import CommandContext, CommandSender, EventStore, Task, TaskDelivery, TaskSource
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from domain.errors import TimedOut, Unavailable
 from domain.run.commands import StepResult, Succeeded
 from domain.run.events import StepOutcome

@@ -6,10 +6,7 @@ import anyio
 import pytest
 from trio.testing import MockClock
 
-from commands.steps.work import (
-    ChildLost,
-    StepWork,
-)
+from commands.steps.work import ChildLost, StepWork
 from domain.run.commands import Succeeded
 from domain.run.events import StepOutcome
 from runtime.supervisor import SupervisorLimits, open_supervisor

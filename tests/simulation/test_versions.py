@@ -10,9 +10,7 @@ from trio.testing import MockClock
 from adapters.memory.eventstore import MemoryEventStore
 from commands import dispatcher
 from commands.ports import Envelope
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from domain.errors import Malformed
 from domain.ids import StreamId, Version
 from domain.run.commands import Succeeded

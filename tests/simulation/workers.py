@@ -9,11 +9,7 @@ from uuid import UUID
 import anyio
 
 from commands.ports import Task, TaskDelivery, TaskSource
-from commands.steps.work import (
-    ChildLost,
-    StepRunner,
-    StepWork,
-)
+from commands.steps.work import ChildLost, StepRunner, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.errors import Unavailable
 from domain.run.commands import Failed, Reused, StepResult, Succeeded

@@ -6,10 +6,7 @@ from msgspec.structs import replace
 
 from adapters.engines.duckdb import DuckEngine
 from adapters.engines.tables import EmptyTables
-from commands.steps.ports import (
-    ContractReader,
-    StepBroken,
-)
+from commands.steps.ports import ContractReader, StepBroken
 from commands.steps.sql import named_type, quoted
 from commands.steps.terms import Relation, judged
 from domain.data.contract import Contract, fits

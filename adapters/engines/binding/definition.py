@@ -23,9 +23,7 @@ from adapters.engines.sql.queries import tables_of
 from adapters.engines.tables import SqlRefused, empty_tables
 from adapters.paths import confined
 from commands.ports import Bound
-from commands.steps.ports import (
-    ContractReader,
-)
+from commands.steps.ports import ContractReader
 from domain.errors import Malformed
 from domain.pipeline.connections import has_reference
 from domain.pipeline.events import Definition

@@ -8,9 +8,7 @@ from msgspec import Struct
 
 from adapters.engines.duckdb import DuckEngine
 from adapters.engines.tables import RUN_TIME, EmptyTables, SqlRefused, refused
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from commands.steps.quality import Subject, evaluate
 from commands.steps.sql import named_type, quoted
 from domain.pipeline.names import did_you_mean

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from commands.steps.ports import (
-    Tracer,
-)
+from commands.steps.ports import Tracer
 from domain.data.lineage import ColumnEdge
 from domain.pipeline.steps import Step
 

@@ -13,9 +13,7 @@ from functools import lru_cache
 import duckdb
 import msgspec
 
-from commands.steps.ports import (
-    Outline,
-)
+from commands.steps.ports import Outline
 
 LISTED_FOR = "2.0.0"
 """The engine's version that the list below was read from; another one is asked itself."""

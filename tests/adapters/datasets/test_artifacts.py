@@ -13,10 +13,7 @@ import pytest
 
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.disk import io_translated
-from commands.steps.ports import (
-    Kept,
-    StepBroken,
-)
+from commands.steps.ports import Kept, StepBroken
 from domain.data.dataset import DatasetVersion
 from domain.run.events import StepOutcome
 

@@ -9,9 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.datasets.mendedfile import read_mended
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 
 PIECES = st.lists(
     st.sampled_from(

@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.datasets.scan import Look, Tally
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 
 texts = st.text(alphabet='ab,"\n\r ', max_size=6)
 tables = st.lists(st.tuples(texts, texts), max_size=12)

@@ -10,10 +10,7 @@ import pytest
 
 from adapters.datasets.artifacts import FileArtifacts
 from adapters.datasets.shelf import Shelf
-from commands.steps.ports import (
-    Kept,
-    StepBroken,
-)
+from commands.steps.ports import Kept, StepBroken
 from domain.data.dataset import DatasetVersion
 from domain.run.events import StepOutcome
 

@@ -13,10 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.datasets.targets import FileSinks
-from commands.steps.ports import (
-    Mark,
-    StepBroken,
-)
+from commands.steps.ports import Mark, StepBroken
 
 WRITER = """
 import sys

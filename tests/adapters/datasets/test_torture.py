@@ -16,9 +16,7 @@ import pytest
 
 from adapters.datasets.packed import Unpacking
 from adapters.engines.binding.sniffing import sniff
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.errors import Malformed
 from domain.pipeline.sources import CsvSource, JsonlSource
 from domain.run.commands import Failed, Succeeded

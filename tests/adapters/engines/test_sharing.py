@@ -8,9 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.engines.duckdb import DuckEngines
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 
 
 @pytest.fixture

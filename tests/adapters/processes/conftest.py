@@ -10,10 +10,7 @@ import pytest
 from msgspec import Raw
 
 from adapters.processes.pool import ChildPool, PoolOptions
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.events import Definition
 from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec

@@ -17,14 +17,9 @@ from adapters.engines.ledger.accountant import QueryAccountant
 from adapters.engines.lineage.tracer import ColumnTracer
 from adapters.engines.python import BundleFunctions
 from adapters.pipelinefile.contracts import read_contract
-from commands.steps.ports import (
-    Workbench,
-)
+from commands.steps.ports import Workbench
 from commands.steps.task import carry_out
-from commands.steps.work import (
-    StepInput,
-    StepWork,
-)
+from commands.steps.work import StepInput, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.data.rowmap import Origin
 from domain.pipeline.spec import PipelineSpec, decode_spec

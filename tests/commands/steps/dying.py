@@ -9,9 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from commands.steps.ports import (
-    Kept,
-)
+from commands.steps.ports import Kept
 from tests.commands.steps.bench import Bench, Walk
 
 

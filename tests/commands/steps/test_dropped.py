@@ -8,12 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from commands.steps.ports import (
-    Engine,
-    Engines,
-    Outline,
-    SqlValue,
-)
+from commands.steps.ports import Engine, Engines, Outline, SqlValue
 from domain.pipeline.sinks import Sink
 from tests.commands.steps.bench import Bench, Walk
 

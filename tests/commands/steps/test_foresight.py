@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from commands.steps.foresight import Foreseen, Prospect, foresee
-from commands.steps.work import (
-    StepWork,
-)
+from commands.steps.work import StepWork
 from tests.commands.steps.bench import Bench, Walk
 
 SPEC: dict[str, Any] = {

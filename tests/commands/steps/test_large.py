@@ -6,9 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.datasets.reading import Reading
-from commands.steps.ports import (
-    StepBroken,
-)
+from commands.steps.ports import StepBroken
 from domain.data.dataset import DatasetVersion
 from tests.commands.steps.bench import Bench, Walk
 

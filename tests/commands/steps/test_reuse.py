@@ -15,9 +15,7 @@ import msgspec
 import pytest
 
 from adapters.datasets.artifacts import FileArtifacts
-from commands.steps.ports import (
-    Kept,
-)
+from commands.steps.ports import Kept
 from domain.run.commands import Reused, Succeeded
 from tests.architecture.source import ROOT
 from tests.commands.steps.bench import Bench, Walk
