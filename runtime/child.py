@@ -255,9 +255,13 @@ def _end_group() -> None:
 
 def _print_to(log: Path) -> None:
     """Send everything that is printed, by whom ever, to the end of a new log."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
     with io_translated(str(log)):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            descriptor = os.open(log, flags, 0o600)
+        except FileNotFoundError:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(log, flags, 0o600)
         for standard in (1, 2):
             os.dup2(descriptor, standard)
         os.close(descriptor)
@@ -280,9 +284,11 @@ def _print_nowhere(log: Path) -> bool:
 
 def _resident_bytes() -> int:
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
     except OSError:
         return 0
+    pages = int(os.read(descriptor, 256).split()[1])
+    os.close(descriptor)
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -13,7 +13,8 @@ import time
 from contextlib import suppress
 from errno import EMLINK, ENOSYS, ENOTSUP, EPERM, EXDEV
 from pathlib import Path
-from uuid import uuid4
+from typing import TypeVar
+from uuid import UUID, uuid4
 
 import msgspec
 import pyarrow as pa
@@ -39,6 +40,8 @@ _looked_at_max = 1_024
 
 _Mark = tuple[int, int, int]
 
+T = TypeVar("T")
+
 
 class FileArtifacts(Artifacts):
     """The artifact store in the data directory."""
@@ -48,8 +51,11 @@ class FileArtifacts(Artifacts):
         self._keys = keys
         self._scratch = scratch
         self._lent: set[Path] = set()
+        self._has_room = False
         self._looked_at: dict[str, tuple[_Mark, int]] = {}
         """A dataset's fingerprint → its file as it was found whole, and how many rows it has."""
+        self._on_disk: dict[str, _Mark] = {}
+        """A dataset's fingerprint → its file as this process put it on the disk."""
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self.place(version.fingerprint)
@@ -64,10 +70,12 @@ class FileArtifacts(Artifacts):
     def lend(self, version: DatasetVersion) -> str:
         place, lent = self.path_of(version), self._scratch / f"{version.fingerprint}.parquet"
         with io_translated(str(lent)):
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._make_room()
             if lent not in self._lent:
-                lent.unlink(missing_ok=True)
                 try:
+                    os.link(place, lent)
+                except FileExistsError:
+                    os.unlink(lent)
                     os.link(place, lent)
                 except OSError as error:
                     if error.errno not in _NO_LINKS:
@@ -83,13 +91,14 @@ class FileArtifacts(Artifacts):
 
     def scratch(self) -> str:
         with io_translated(str(self._scratch)):
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._make_room()
         return str(self._scratch / f"{uuid4().hex}.parquet")
 
     def admit(self, scratch: str) -> Written:
         with io_translated(scratch):
             fingerprint, size = hash_of(scratch)
-            rows = rows_in(scratch)
+            known = self._looked_at.get(fingerprint)
+            rows = known[1] if known else rows_in(scratch)
         self.hold(scratch, fingerprint, size)
         self._note(fingerprint, self.place(fingerprint), rows)
         return Written(fingerprint=fingerprint, rows=rows, bytes=size)
@@ -99,22 +108,26 @@ class FileArtifacts(Artifacts):
         place = self.place(fingerprint)
         with io_translated(scratch):
             _use(place)
+            if self._is_on_disk(place, fingerprint):
+                os.unlink(scratch)
+                return
             if size <= _compared_bytes_max and _holds(place, fingerprint):
                 os.unlink(scratch)
             else:
                 self._move(scratch, place)
             sync(place.parent)
+            _keep_last(self._on_disk, fingerprint, _mark(place))
 
     def discard(self, scratch: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(scratch)
 
-    def find(self, key: str) -> Kept | None:
-        try:
-            kept = msgspec.json.decode((self._keys / f"{key}.json").read_bytes(), type=Kept)
-        except (OSError, msgspec.DecodeError):
+    def find(self, key: str, of: UUID | None = None) -> Kept | None:
+        path = self._keys / f"{key}.json"
+        kept = _read(path)
+        if kept is None or (of is not None and kept.run != of):
             return None
-        _touch(self._keys / f"{key}.json")
+        _touch(path)
         for version in kept.outcome.made:
             if not self._is_whole(self.place(version.fingerprint), version):
                 return None
@@ -127,8 +140,10 @@ class FileArtifacts(Artifacts):
             self._keys.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(msgspec.json.encode(kept))
             try:
+                if anew and (first := _read(path)) and not _is_same_step(first, kept):
+                    path.unlink(missing_ok=True)
                 first = self._link(temporary, path, key)
-                if first is not None and anew and (first.run, first.step) != (kept.run, kept.step):
+                if first is not None and anew and not _is_same_step(first, kept):
                     os.replace(temporary, path)
                     first = None
             finally:
@@ -168,19 +183,46 @@ class FileArtifacts(Artifacts):
         self._remember(version.fingerprint, found)
         return True
 
+    def _make_room(self) -> None:
+        if not self._has_room:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._has_room = True
+
+    def _is_on_disk(self, place: Path, fingerprint: str) -> bool:
+        """Whether this process has put it there, and nobody has touched it since."""
+        try:
+            return self._on_disk.get(fingerprint) == _mark(place)
+        except OSError:
+            return False
+
     def _note(self, fingerprint: str, path: Path, rows: int) -> None:
         """Remember a file that was just made."""
         with suppress(OSError):
             self._remember(fingerprint, (_mark(path), rows))
 
     def _remember(self, fingerprint: str, found: tuple[_Mark, int]) -> None:
-        self._looked_at[fingerprint] = found
-        if len(self._looked_at) > _looked_at_max:
-            del self._looked_at[next(iter(self._looked_at))]
+        _keep_last(self._looked_at, fingerprint, found)
 
     def place(self, fingerprint: str) -> Path:
         """Where a dataset lies, if it is there."""
-        return self._datasets / fingerprint[:2] / f"{fingerprint}.parquet"
+        return self._datasets / f"{fingerprint[:2]}/{fingerprint}.parquet"
+
+
+def _keep_last(known: dict[str, T], fingerprint: str, found: T) -> None:
+    known[fingerprint] = found
+    if len(known) > _looked_at_max:
+        del known[next(iter(known))]
+
+
+def _read(path: Path) -> Kept | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Kept)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _is_same_step(one: Kept, other: Kept) -> bool:
+    return (one.run, one.step) == (other.run, other.step)
 
 
 def _touch(path: Path) -> None:

@@ -14,6 +14,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import msgspec
 
@@ -64,9 +65,10 @@ class CachedArtifacts(Artifacts):
     def discard(self, scratch: str) -> None:
         self._cache.discard(scratch)
 
-    def find(self, key: str) -> Kept | None:
+    def find(self, key: str, of: UUID | None = None) -> Kept | None:
         found = self._bucket.read(key_name(key))
-        return self._whole(found.content) if found else None
+        kept = self._whole(found.content) if found else None
+        return kept if kept is None or of in (None, kept.run) else None
 
     def keep(self, key: str, kept: Kept, *, anew: bool = False) -> Kept:
         name, content = key_name(key), msgspec.json.encode(kept)

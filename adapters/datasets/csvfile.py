@@ -12,6 +12,7 @@ from itertools import islice
 
 from msgspec import Struct
 
+from adapters.datasets.artifacts import rows_in
 from adapters.datasets.csvrecords import Record, walk
 from adapters.datasets.jumps import Jumps
 from adapters.datasets.packed import hold_packed
@@ -56,7 +57,7 @@ def read_csv(reading: Reading, source: CsvSource, engine: Engine) -> SourceRead:
             in_order = _saved_at_once(reading, layout, engine, look)
             scan = look.result()
             if in_order and not _is_suspect(reading, layout, engine, tally):
-                return reading.seen(scan, jumps, _counted(reading, layout, engine, tally, jumps))
+                return reading.seen(scan, jumps, _counted(reading, layout, tally, jumps))
             records = _write_texts(reading, layout, jumps)
             relation = f"read_parquet({literal(reading.texts)})"
             rejected = sift(reading, engine, text_sieve(reading, relation, source.null_texts))
@@ -123,9 +124,9 @@ def _is_suspect(reading: Reading, layout: Layout, engine: Engine, tally: Tally) 
     return bool(lost)
 
 
-def _counted(reading: Reading, layout: Layout, engine: Engine, tally: Tally, jumps: Jumps) -> int:
+def _counted(reading: Reading, layout: Layout, tally: Tally, jumps: Jumps) -> int:
     """Records of the data; counted one by one where the quick count and the engine differ."""
-    saved = engine.rows(f"select count(*) from read_parquet({literal(reading.target)})")[0][0]
+    saved = rows_in(reading.target)
     records = tally.records - layout.head
     if saved == records:
         return records

@@ -76,6 +76,7 @@ class Job:
     inputs: tuple[JobInput, ...] = field(default=())
     lookups: tuple[JobInput, ...] = field(default=())
     """Steps that only rules look at, by their ids."""
+    _keys: dict[tuple[object, ...], str] = field(default_factory=dict, init=False)
 
     @property
     def dataset(self) -> str:
@@ -110,6 +111,12 @@ class Job:
     def key(self, outside: OuterDataset | None = None, more: Sequence[str] = ()) -> str:
         """The key of the step's outcome; `outside` is what it reads there, or where it writes, and
         `more` whatever else the outcome comes from."""
+        asked = (outside and (outside.name, outside.fingerprint), *more)
+        if asked not in self._keys:
+            self._keys[asked] = self._key(outside, more)
+        return self._keys[asked]
+
+    def _key(self, outside: OuterDataset | None, more: Sequence[str]) -> str:
         words = definition_of(self.step, self.spec, self.files)
         params = self._params_used(words)
         if self.query:

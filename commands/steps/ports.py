@@ -158,8 +158,9 @@ class Artifacts(Protocol):
         """Remove what was written to a scratch path, if anything."""
         ...
 
-    def find(self, key: str) -> Kept | None:
-        """The outcome kept under `key`; None where there is none, or its data is not whole."""
+    def find(self, key: str, of: UUID | None = None) -> Kept | None:
+        """The outcome kept under `key`, of one run where only that one's counts; None where there
+        is none, or its data is not whole."""
         ...
 
     def keep(self, key: str, kept: Kept, *, anew: bool = False) -> Kept:

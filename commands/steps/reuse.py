@@ -6,6 +6,7 @@ what gives another answer each time, and what is not whole any more.
 """
 
 from collections.abc import Iterator, Mapping
+from uuid import UUID
 
 import msgspec
 
@@ -25,11 +26,12 @@ _OUTSIDE = frozenset(("freshness",))
 """Rules that ask something that is no content: the clock, say."""
 
 
-def kept_for(job: Job, source: OuterDataset | None = None) -> Kept | None:
-    """The outcome that is kept for the step's work on its inputs and its source."""
-    kept = job.bench.artifacts.find(job.key(source))
+def kept_for(job: Job, source: OuterDataset | None = None, of: UUID | None = None) -> Kept | None:
+    """The outcome that is kept for the step's work on its inputs and its source; of one run where
+    only that one's counts."""
+    kept = job.bench.artifacts.find(job.key(source), of)
     if kept is None and (origin := origin_words(job)):
-        kept = job.bench.artifacts.find(job.key(source, origin))
+        kept = job.bench.artifacts.find(job.key(source, origin), of)
     return kept
 
 
@@ -43,7 +45,7 @@ def origin_words(job: Job) -> tuple[str, ...]:
 def done_before(job: Job, source: OuterDataset | None = None) -> Succeeded | Reused | None:
     """The outcome that is kept for it, where it may stand for this step: as the step's own success
     where this very run kept it before its worker was lost, else as another run's."""
-    kept = kept_for(job, source)
+    kept = kept_for(job, source, job.work.run if job.work.fresh else None)
     if kept is None:
         return None
     if job.is_own(kept):
