@@ -1,5 +1,6 @@
 """What an accepted reply says besides the stored events: ids of new things, work for a claim."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from domain.pipeline.aggregate import Revisions, Unregistered, revision_of
 from domain.pipeline.commands import RegisterPipeline
 from domain.pipeline.events import PipelineRegistered, PipelineRevised
 from domain.run.ahead import steps_ahead
-from domain.run.events import StepStarted
+from domain.run.events import Redo, StepStarted
 from domain.run.evolve import running_of
 from domain.run.state import Cancelling, Done, InWork, Running
 
@@ -31,8 +32,8 @@ def told(
             more: dict[str, Any] = {"run": str(stream.id)}
         case _:
             more = {}
-    if (started := _given(events, state)) is not None:
-        more["work"] = msgspec.to_builtins(_work(stream, origin, started, state))
+    if given := _given(events, state):
+        more["work"] = msgspec.to_builtins(_work(stream, origin, given, state))
     return more
 
 
@@ -51,14 +52,13 @@ def told_unchanged(command: Any, state: Any) -> dict[str, Any]:
     }
 
 
-def _given(events: tuple[Any, ...], state: Any) -> StepStarted | None:
-    """The start of what is in work now by a command's events: its last one at most."""
-    for event in reversed(events):
-        if isinstance(event, StepStarted):
-            run = running_of(state) if isinstance(state, Running | Cancelling) else None
-            is_open = run is not None and isinstance(run.steps[run.plan.index[event.step]], InWork)
-            return event if is_open else None
-    return None
+def _given(events: tuple[Any, ...], state: Any) -> list[StepStarted]:
+    """What is in work now by a command's events."""
+    if not isinstance(state, Running | Cancelling):
+        return []
+    run = running_of(state)
+    started = [event for event in events if isinstance(event, StepStarted)]
+    return [one for one in started if isinstance(run.steps[run.plan.index[one.step]], InWork)]
 
 
 def _registered(event: PipelineRegistered | PipelineRevised) -> dict[str, Any]:
@@ -71,11 +71,15 @@ def _registered(event: PipelineRegistered | PipelineRevised) -> dict[str, Any]:
     }
 
 
-def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state: Any) -> StepWork:
-    run = running_of(state)
+def _work(
+    stream: StreamId, origin: Metadata | None, given: Sequence[StepStarted], state: Any
+) -> StepWork:
+    """The first lease that was given, with the others behind it, or with what can be done behind it
+    without a lease."""
+    run, started = running_of(state), given[0]
     facts = run.facts
     traceparent = origin.traceparent if origin else None
-    redo = facts.redo if facts.redo and facts.redo.step == started.step else None
+    leases = {one.step: one.lease for one in given[1:]}
     return StepWork(
         run=stream.id,
         step=started.step,
@@ -89,19 +93,26 @@ def _work(stream: StreamId, origin: Metadata | None, started: StepStarted, state
         run_time=facts.run_time,
         inputs=_inputs(run, started.step),
         fresh=facts.no_cache or started.step in facts.fresh,
-        redo=redo,
+        redo=_redo(run, started.step),
         traceparent=traceparent,
         ahead=tuple(
             StepAhead(
                 step=step,
                 inputs=run.plan.steps[run.plan.index[step]].inputs,
                 given=_inputs(run, step),
+                lease=leases.get(step, 0),
                 fresh=facts.no_cache or step in facts.fresh,
+                redo=_redo(run, step),
                 traceparent=traceparent,
             )
-            for step in steps_ahead(run, started.step)
+            for step in leases or steps_ahead(run, started.step)
         ),
     )
+
+
+def _redo(run: Running, step: str) -> Redo | None:
+    redo = run.facts.redo
+    return redo if redo is not None and redo.step == step else None
 
 
 def _inputs(run: Running, step: str) -> tuple[StepInput, ...]:

@@ -125,8 +125,10 @@ class ReportPayload(Payload, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     outcome: StepResult
     take: str = ""
     """The worker's name, where it wants to go on at once with a step that this one makes ready."""
+    takes: Annotated[int, Meta(ge=1, le=ahead_max)] = 1
+    """With how many such steps."""
     then: Annotated[tuple[DoneAhead, ...], Meta(max_length=ahead_max)] = ()
-    """What it did ahead: of the steps that the `work` of a lease names, and in their order."""
+    """What came of the steps that the `work` of the lease names in `ahead`, in their order."""
     next: str = ""
     """The one of them that it is doing now."""
 

@@ -101,6 +101,7 @@ class RunHandlers:
             lease=payload.lease,
             outcome=payload.outcome,
             take=payload.take,
+            takes=payload.takes,
             then=payload.then,
             next=payload.next,
         )

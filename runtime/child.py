@@ -53,7 +53,7 @@ from adapters.processes.messages import (
     read_request,
 )
 from adapters.processes.places import log_name, scratch_of
-from commands.steps.ahead import made_by, work_ahead
+from commands.steps.ahead import made_by, steps_of, work_behind
 from commands.steps.ports import StepBroken, Workbench
 from commands.steps.task import carry_out
 from commands.steps.work import StepInput, StepWork
@@ -121,24 +121,29 @@ class Server:
     def _steps(self, request: StepRequest) -> Iterator[StepReply]:
         """The step, and those ahead of it as far as each has what it works on."""
         known = self._definition(request)
+        rooms = dict(zip(steps_of(request.work), request.rooms, strict=True))
         made: dict[str, StepInput] = {}
-        work, ahead = request.work, list(request.work.ahead)
-        for room in request.rooms:
+        work: StepWork | None = request.work
+        while work is not None:
             if work is request.work:
-                result = self._step(work, room, known)
+                result = self._step(work, rooms[work.step], known)
             else:
-                with telemetry.step(str(work.run), work.step, parent=work.traceparent) as span:
-                    span.set(telemetry.ATTEMPT, work.attempt)
-                    span.set(telemetry.LEASE, work.lease)
-                    below = replace(work, traceparent=span.traceparent)
-                    result = self._step(below, room, known)
-            output = made_by(work, kind_of(known.spec.step(work.step)), result)
-            is_last = output is None or not ahead
-            yield StepReply(result=result, resident_bytes=_resident_bytes(), is_last=is_last)
-            if output is None or not ahead:
-                return
-            made[work.step] = output
-            work = work_ahead(request.work, ahead.pop(0), made)
+                result = self._step_behind(work, rooms[work.step], known)
+            if (output := made_by(work, kind_of(known.spec.step(work.step)), result)) is not None:
+                made[work.step] = output
+            work = work_behind(request.work, work.step, made)
+            yield StepReply(
+                result=result,
+                resident_bytes=_resident_bytes(),
+                following=work.step if work is not None else "",
+            )
+
+    def _step_behind(self, work: StepWork, room: Room, known: Known) -> StepResult:
+        """A step that its worker has not begun itself."""
+        with telemetry.step(str(work.run), work.step, parent=work.traceparent) as span:
+            span.set(telemetry.ATTEMPT, work.attempt)
+            span.set(telemetry.LEASE, work.lease)
+            return self._step(replace(work, traceparent=span.traceparent), room, known)
 
     def _step(self, work: StepWork, room: Room, known: Known) -> StepResult:
         log = Path(room.log)

@@ -116,11 +116,12 @@ class GroupWriter:
             for append in group:
                 _answer(append, Unavailable("the event store's writer was interrupted"))
             raise
+        # Whoever has waited for the disk goes on before those who follow the store.
+        for append, outcome in zip(group, outcomes, strict=True):
+            _answer(append, outcome)
         written = _records(group, outcomes)
         if written:
             self._written(written)
-        for append, outcome in zip(group, outcomes, strict=True):
-            _answer(append, outcome)
 
 
 def _answer(append: Append, outcome: Outcome) -> None:

@@ -30,6 +30,7 @@ class Tail:
         """Nothing is missing behind this position."""
         self._records: list[Recorded] = []
         self._bytes = 0
+        self._grown_first = anyio.Event()
         self._grown = anyio.Event()
 
     @property
@@ -45,6 +46,8 @@ class Tail:
             self._trim()
         else:
             self._forget(len(self._records), records[-1].position)
+        self._grown_first.set()
+        self._grown_first = anyio.Event()
         self._grown.set()
         self._grown = anyio.Event()
 
@@ -57,12 +60,13 @@ class Tail:
         first = bisect_right(self._records, after, key=_position)
         return self._records[first : first + limit]
 
-    async def wait(self, after: Position, seconds: float) -> None:
-        """Return when there is something behind `after`, or after `seconds`."""
+    async def wait(self, after: Position, seconds: float, *, first: bool = False) -> None:
+        """Return when there is something behind `after`, or after `seconds`; `first` before all who
+        do not say so."""
         if self.end <= after:
             with anyio.move_on_after(seconds):
                 while self.end <= after:
-                    await self._grown.wait()
+                    await (self._grown_first if first else self._grown).wait()
 
     def _trim(self) -> None:
         # Half of it at once, so that not every event moves all others.
@@ -92,8 +96,9 @@ class TailFeed(EventFeed):
 
 
 class FollowedLog(EventLog):
-    """A log whose newest events come from memory. What others have stored behind them is found
-    when a wait for more has ended without any."""
+    """A log whose newest events come from memory. It waits before the feeds do, so that events are
+    on their way to the bus while the views of this process take their turn. What others have stored
+    behind them is found when a wait for more has ended without any."""
 
     def __init__(self, log: EventLog, tail: Tail) -> None:
         self._log = log
@@ -124,7 +129,7 @@ class FollowedLog(EventLog):
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """As promised by the port."""
-        await self._tail.wait(after, seconds)
+        await self._tail.wait(after, seconds, first=True)
         if self._tail.end <= after:
             self._head = await self._log.head()
         return max(self._tail.end, self._head)

@@ -5,6 +5,7 @@ from collections import deque
 import anyio
 
 from adapters.processes.messages import Reply, StepReply, defect
+from commands.steps.ahead import steps_of
 from commands.steps.work import Assignment, ChildLost, StepWork
 from domain.run.commands import DoneAhead, Failed, StepResult
 
@@ -16,7 +17,7 @@ class PoolAssignment(Assignment):
         self.work = work
         self.scope = anyio.CancelScope()
         """Around all that the pool does for it."""
-        self._steps = deque([work.step, *(one.step for one in work.ahead)])
+        self._steps = deque(steps_of(work))
         self._results: deque[StepResult] = deque()
         self._error: BaseException | None = None
         self._news = anyio.Event()
@@ -43,25 +44,27 @@ class PoolAssignment(Assignment):
 
     async def close(self) -> None:
         self._steps.clear()
+        self._results.clear()
         self.scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._gone.wait()
 
-    def take(self, answer: Reply | Failed) -> bool:
-        """What came of the next step; returns whether there is nothing to go on with."""
+    def take(self, answer: Reply | Failed) -> str:
+        """What came of a step; returns the one that the child goes on with, or nothing."""
         match answer:
-            case StepReply(result=result, is_last=is_last):
-                self._add(result, is_last)
-                return is_last
+            case StepReply(result=result, following=following):
+                self._add(result, following)
+                return following
             case Failed():
-                self._add(answer, True)
-                return True
+                self._add(answer, "")
+                return ""
         raise defect(answer)
 
-    def _add(self, result: StepResult, is_last: bool) -> None:
+    def _add(self, result: StepResult, following: str) -> None:
         self._results.append(result)
-        while is_last and len(self._steps) > len(self._results):
-            self._steps.pop()
+        at = len(self._results)
+        while len(self._steps) > at and self._steps[at] != following:
+            del self._steps[at]
         self._news.set()
 
     def fail(self, error: BaseException) -> None:

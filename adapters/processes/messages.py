@@ -26,8 +26,8 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class StepRequest(Struct, frozen=True, kw_only=True, tag="step", omit_defaults=True):
-    """Carry out a step, and those of its `ahead` behind it. There is a reply for each, until one
-    gives nothing to go on with: its reply is the last."""
+    """Carry out a step, and those of its `ahead` behind it that have what they work on then. There
+    is a reply for each of them."""
 
     work: StepWork
     definition: Definition | None = None
@@ -53,8 +53,8 @@ class StepReply(Struct, frozen=True, kw_only=True, tag="step"):
 
     result: StepResult
     resident_bytes: int
-    is_last: bool = True
-    """Whether the child goes on with no other step."""
+    following: str = ""
+    """The step that the child goes on with; empty where it was the last one."""
 
 
 class BindReply(Struct, frozen=True, kw_only=True, tag="bind"):

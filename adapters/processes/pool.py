@@ -30,7 +30,7 @@ from adapters.processes.messages import (
 )
 from adapters.processes.places import log_name
 from commands.ports import Binder, Bound
-from commands.steps.ahead import attempts_of
+from commands.steps.ahead import attempts_of, steps_of
 from commands.steps.work import Assignment, ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.pipeline.events import Definition
@@ -186,12 +186,12 @@ class ChildPool(StepRunner, Binder):
                     rooms=tuple(map(self._room, attempts, limits)),
                 )
                 await child.ask(request)
-                for room, limit in zip(request.rooms, limits, strict=True):
-                    reply = None
-                    answer = await self._answer(child, room, limit)
+                step = given.work.step
+                while step:
+                    place, reply = steps_of(given.work).index(step), None
+                    answer = await self._answer(child, request.rooms[place], limits[place])
                     reply = None if isinstance(answer, Failed) else answer
-                    if given.take(answer):
-                        break
+                    step = given.take(answer)
             finally:
                 await self._return(child, reply)
 

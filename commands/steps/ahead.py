@@ -1,4 +1,4 @@
-"""Work on the steps behind one that is in work, ahead of their leases.
+"""Work on the steps behind one that is in work: with leases of their own, or ahead of them.
 
 Nothing of it counts before a report is accepted that tells it; until then it is data under its own
 hash and an outcome under its key, which whoever does the step in the end finds there.
@@ -13,10 +13,40 @@ from domain.run.commands import Reused, StepResult, Succeeded
 from domain.run.origin import origin_after
 
 
-def work_ahead(work: StepWork, one: StepAhead, made: Mapping[str, StepInput]) -> StepWork:
-    """The work that a worker would be given for a step behind `work`, where the steps before it
-    have `made` these inputs of it."""
-    found = {**{each.step: each for each in one.given}, **made}
+def steps_of(work: StepWork) -> tuple[str, ...]:
+    """The steps of an assignment, in order."""
+    return (work.step, *(one.step for one in work.ahead))
+
+
+def attempts_of(work: StepWork) -> tuple[StepWork, ...]:
+    """The attempts that become of an assignment, by their names."""
+    return (work, *(replace(work, step=one.step, attempt=1, lease=1) for one in work.ahead))
+
+
+def leased_behind(work: StepWork, step: str) -> tuple[str, ...]:
+    """The steps behind one in an assignment that have leases."""
+    return tuple(one.step for one in work.ahead[steps_of(work).index(step) :] if one.lease)
+
+
+def work_behind(work: StepWork, step: str, made: Mapping[str, StepInput]) -> StepWork | None:
+    """The work on what follows `step` in an assignment, where the steps before it have `made` these
+    outputs; None where nothing has what it works on."""
+    for one in work.ahead[steps_of(work).index(step) :]:
+        found = {**{each.step: each for each in one.given}, **made}
+        if one.lease or all(name in found for name in one.inputs):
+            return _work_on(work, one, found)
+    return None
+
+
+def work_leased(work: StepWork, step: str) -> StepWork | None:
+    """The work on a step of an assignment that has a lease; None for any other."""
+    for one in work.ahead:
+        if one.step == step and one.lease:
+            return _work_on(work, one, {each.step: each for each in one.given})
+    return None
+
+
+def _work_on(work: StepWork, one: StepAhead, found: Mapping[str, StepInput]) -> StepWork:
     return replace(
         work,
         step=one.step,
@@ -24,16 +54,10 @@ def work_ahead(work: StepWork, one: StepAhead, made: Mapping[str, StepInput]) ->
         lease=1,
         inputs=tuple(found[name] for name in one.inputs if name in found),
         fresh=one.fresh,
-        redo=None,
+        redo=one.redo,
         ahead=(),
         traceparent=one.traceparent,
     )
-
-
-def attempts_of(work: StepWork) -> tuple[StepWork, ...]:
-    """The attempts that become of it, by their names."""
-    ahead = (replace(work, step=one.step, attempt=1, lease=1) for one in work.ahead)
-    return (work, *ahead)
 
 
 def made_by(work: StepWork, kind: str, result: StepResult) -> StepInput | None:

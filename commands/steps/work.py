@@ -23,14 +23,17 @@ class StepInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StepAhead(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A step that its worker may do ahead, right behind those before it."""
+    """A step that its worker does right behind those before it."""
 
     step: str
     inputs: tuple[str, ...]
     """The steps whose outputs it works on, in the plan's order."""
     given: tuple[StepInput, ...] = ()
     """Those of them that are there already."""
+    lease: int = 0
+    """Its lease; 0 where it is done ahead of it."""
     fresh: bool = False
+    redo: Redo | None = None
     traceparent: str | None = None
 
 
@@ -54,7 +57,7 @@ class StepWork(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the same step of an earlier run set apart, to be put back."""
     traceparent: str | None = None
     ahead: tuple[StepAhead, ...] = ()
-    """What may be done right behind it, before there are leases."""
+    """What is to be done right behind it, or may be where there are no leases for it yet."""
 
 
 class ChildLost(Exception):

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from msgspec import Struct
+
 from domain.decider import Decider
 from domain.errors import Rejection
 from domain.limits import crashes_max, leases_max, offered_max
 from domain.parts import in_parts
+from domain.run.ahead import HARMLESS
 from domain.run.commands import (
     CancelRun,
     ClaimStep,
@@ -115,10 +118,9 @@ def _start(state: RunState, command: StartRun, at: datetime) -> tuple[RunEvent, 
         decision.emit(
             StepReused(step=reused.step, from_run=reused.from_run, outcome=reused.outcome)
         )
-    started = _first(decision, command.engine, command.take) if command.take else None
+    if command.take:
+        _take(decision, 1, _Hands(command.engine, command.take))
     _go_on(decision)
-    if started is not None:
-        decision.emit(started)
     return tuple(decision.events)
 
 
@@ -178,20 +180,13 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
         raise _lease_lost(command)
     decision = _Decision(state)
     _end(decision, command.step, command.outcome, at)
-    engine = run.plan.steps[run.plan.index[command.step]].engine
-    started = None
-    if command.take:
-        for done in command.then:
-            begun = _ahead(decision, done.step, engine, command.take)
-            if begun is None:
-                break
-            decision.emit(begun)
+    hands = _Hands(run.plan.steps[run.plan.index[command.step]].engine, step.worker)
+    for done in command.then:
+        if _hold(decision, done.step, hands):
             _end(decision, done.step, done.outcome, at)
-        started = _ahead(decision, command.next, engine, command.take)
-        started = started or _first(decision, engine, command.take)
+    if not _hold(decision, command.next, hands) and command.take:
+        _take(decision, command.takes, hands)
     _go_on(decision)
-    if started is not None:
-        decision.emit(started)
     return tuple(decision.events)
 
 
@@ -209,28 +204,44 @@ def _end(decision: _Decision, step: str, result: StepResult, at: datetime) -> No
             _fail(decision, step, held, result, at)
 
 
-def _first(decision: _Decision, engine: str, worker: str) -> StepStarted | None:
-    """The start of the first step that is ready for a worker that asks for one, scheduled now."""
-    run = decision.state
-    if isinstance(run, Running):
-        for place in _next_ready(run, run.facts.parallel - run.active):
-            if run.plan.steps[place].engine == engine:
-                return _ahead(decision, run.plan.steps[place].id, engine, worker)
-    return None
+class _Hands(Struct, frozen=True):
+    """Who asks for steps."""
+
+    engine: str
+    worker: str
 
 
-def _ahead(decision: _Decision, step: str, engine: str, worker: str) -> StepStarted | None:
-    """The start of a step that a worker did or does ahead, scheduled now before all others that
-    are ready; None where it is not ready, or the run is to stop."""
+def _take(decision: _Decision, count: int, hands: _Hands) -> None:
+    """Start the first steps that are ready, for a worker that asks for some; one that changes what
+    lies outside goes alone, since it should not wait in anybody's hands."""
     run = decision.state
-    place = run.plan.index.get(step) if isinstance(run, Running) else None
-    if place is None or not isinstance(run, Running):
-        return None
-    ready = run.steps[place] == Waiting(0) and run.plan.steps[place].engine == engine
-    if not ready or run.active >= run.facts.parallel:
-        return None
-    decision.emit(StepScheduled(step=step, attempt=1, engine=engine))
-    return StepStarted(step=step, attempt=1, lease=1, worker=worker)
+    if not isinstance(run, Running):
+        return
+    ready = (run.plan.steps[one] for one in _next_ready(run, run.facts.parallel - run.active))
+    fitting = [step for step in ready if step.engine == hands.engine]
+    harmless = [step for step in fitting if step.kind in HARMLESS][:count]
+    for step in harmless if fitting[:1] == harmless[:1] else fitting[:1]:
+        _hold(decision, step.id, hands)
+
+
+def _hold(decision: _Decision, step: str, hands: _Hands) -> bool:
+    """Whether a worker has a step's first lease: what is ready is started for it now, before all
+    others that are ready. There is nothing to have where the run is to stop."""
+    run = running_of(decision.state)
+    place = run.plan.index.get(step)
+    if place is None or run.plan.steps[place].engine != hands.engine:
+        return False
+    match run.steps[place]:
+        case InWork(attempt=1, lease=1, worker=hands.worker):
+            return True
+        case Waiting(open_inputs=0):
+            if isinstance(decision.state, Cancelling) or run.active >= run.facts.parallel:
+                return False
+            decision.emit(StepScheduled(step=step, attempt=1, engine=hands.engine))
+            decision.emit(StepStarted(step=step, attempt=1, lease=1, worker=hands.worker))
+            return True
+        case _:
+            return False
 
 
 def _fail(decision: _Decision, step_id: str, step: InWork, failure: Failed, at: datetime) -> None:

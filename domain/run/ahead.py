@@ -4,7 +4,7 @@ from domain.limits import ahead_max
 from domain.run.plan import Plan
 from domain.run.state import Done, Running, Waiting
 
-_KINDS = frozenset({"validate", "clean", "transform", "check"})
+HARMLESS = frozenset({"ingest", "validate", "clean", "transform", "check"})
 """Kinds that change nothing outside: what comes of them is a dataset under its content's hash,
 which harms nobody where it is not wanted in the end."""
 
@@ -22,13 +22,12 @@ def steps_ahead(run: Running, step: str) -> tuple[str, ...]:
 
 
 def _next(run: Running, chain: list[int]) -> int | None:
-    plan, redo = run.plan, run.facts.redo
+    plan = run.plan
     for place in plan.dependents[chain[-1]][:_looked_at_max]:
         one = plan.steps[place]
         fits = (
-            one.kind in _KINDS
+            one.kind in HARMLESS
             and one.engine == plan.steps[chain[0]].engine
-            and (redo is None or redo.step != one.id)
             and isinstance(run.steps[place], Waiting)
         )
         if fits and all(_is_there(run, plan, name, chain) for name in one.inputs):

@@ -99,10 +99,13 @@ class ReportStep(Struct, frozen=True, kw_only=True):
     outcome: StepResult
     take: str = ""
     """The worker, where it wants to go on with a step that this one makes ready."""
+    takes: int = 1
+    """How many of them at most, to be done one after the other."""
     then: tuple[DoneAhead, ...] = ()
-    """What it did ahead, each step made ready by those before it; nothing without `take`."""
+    """What came of the next steps in its hands, and of those that it did ahead: each is ready by
+    what stands before it."""
     next: str = ""
-    """The step that it does now, ahead, where the last of these makes that one ready."""
+    """The step that it does now, of the same kind; nothing else is taken then."""
 
 
 class CancelRun(Struct, frozen=True, kw_only=True):

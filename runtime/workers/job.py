@@ -48,6 +48,8 @@ class Job(Holder):
         """While it is in work."""
         self.doing: Assignment | None = None
         """What works on it; from the beginning where that was begun ahead."""
+        self.assigned: StepWork | None = None
+        """All that this was given."""
         self.following: Job | None = None
         """What this worker does next in its place."""
         self.is_settled = False

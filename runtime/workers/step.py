@@ -13,7 +13,7 @@ step taking effect twice.
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -32,6 +32,7 @@ from commands.ports import (
     TaskDelivery,
     TaskSource,
 )
+from commands.steps.ahead import work_leased
 from commands.steps.work import ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import crashes_max
@@ -41,6 +42,7 @@ from domain.run.events import StepError
 from runtime.supervisor import Part, Signals
 from runtime.workers.heartbeat import Heartbeat
 from runtime.workers.job import Job, Key, Stint, key_of
+from runtime.workers.report import GoingOn, report_of, shortened
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
@@ -293,8 +295,10 @@ class StepPart(Part, Hands):
         job.begin()
         outcome: StepResult | None = None
         job.held = self._heartbeat.hold(work, job)
-        doing = job.doing or self._ports.runner.begin(self._trimmed(job, work), definition)
-        job.doing = doing
+        if job.doing is None:
+            job.assigned = self._trimmed(job, work)
+            job.doing = self._ports.runner.begin(job.assigned, definition)
+        doing = job.doing
         try:
             with job.work_scope, suppress(ChildLost):
                 outcome = await doing.result()
@@ -314,9 +318,9 @@ class StepPart(Part, Hands):
 
     def _trimmed(self, job: Job, work: StepWork) -> StepWork:
         """With no more to do ahead than this worker may take."""
-        if not self._may_go_on(job):
-            return msgspec.structs.replace(work, ahead=())
-        return msgspec.structs.replace(work, ahead=work.ahead[: job.stint.takes_left])
+        most = job.stint.takes_left if self._may_go_on(job) else 0
+        ahead = tuple(one for place, one in enumerate(work.ahead) if one.lease or place < most)
+        return msgspec.structs.replace(work, ahead=ahead)
 
     def _may_go_on(self, job: Job) -> bool:
         """Whether it may take another step in this one's place."""
@@ -331,7 +335,7 @@ class StepPart(Part, Hands):
                 traceparent=span.traceparent,
                 causation_id=cause,
             )
-            told = self._told(job, work, outcome)
+            told = report_of(job, work, outcome, going_on=self._going_on(job))
             while True:
                 try:
                     reply = await self._ports.sender.send("run.report", told, context)
@@ -343,51 +347,30 @@ class StepPart(Part, Hands):
                     if rejection.code not in ("too_large", "malformed"):
                         job.lose()
                         return
-                    told = _shortened(told, rejection)
+                    told = shortened(told, rejection)
                 else:
-                    if "work" in reply:
-                        self._go_on(job, told, reply["work"])
+                    self._go_on(job, told, reply)
                     await job.finish()
                     return
 
-    def _told(self, job: Job, work: StepWork, outcome: StepResult) -> dict[str, Any]:
-        """The report: of the step, and of all that was done ahead meanwhile."""
-        then = job.doing.results_there() if job.doing else ()
-        next_step = job.doing.current if job.doing and self._is_staying else ""
-        goes_on = then or next_step or self._may_go_on(job)
-        return {
-            "run": work.run,
-            "step": work.step,
-            "attempt": work.attempt,
-            "lease": work.lease,
-            "outcome": outcome,
-            "command_id": uuid5(work.run, f"{work.step}/{work.lease}"),
-            "take": self._worker if goes_on else "",
-            "then": then,
-            "next": next_step,
-        }
+    def _going_on(self, job: Job) -> GoingOn:
+        worker = self._worker if self._may_go_on(job) else ""
+        return GoingOn(worker=worker, is_staying=self._is_staying)
 
-    def _go_on(self, job: Job, told: Mapping[str, Any], given: Any) -> None:
-        """Begin the work that came with a report's reply, in the place of what is done."""
-        work = msgspec.convert(given, StepWork)
+    def _go_on(self, job: Job, told: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+        """Begin what follows in the place of what is done: with a lease that came with the reply,
+        or had come before."""
+        doing, work = job.doing, None
+        if "work" in reply:
+            work = msgspec.convert(reply["work"], StepWork)
+        elif job.assigned is not None:
+            work = work_leased(job.assigned, told["next"])
+        if work is None:
+            return
         task = msgspec.structs.replace(job.task, step=work.step, attempt=work.attempt)
         if key_of(task) not in self._jobs:  # the task has come meanwhile where the reply came late
-            taken = 1 + len(told["then"])
-            job.following = Job(task, job.stint.after(taken))
+            job.following = Job(task, job.stint.after(1 + len(told["then"])))
             job.following.given = (told["command_id"], work)
-            if job.doing is not None and work.step == told["next"]:
-                job.following.doing = job.doing
+            if doing is not None and work.step == told["next"]:
+                job.following.doing, job.following.assigned = doing, job.assigned
             self._jobs[key_of(task)] = job.following
-
-
-def _shortened(told: Mapping[str, Any], rejection: Rejection) -> dict[str, Any]:
-    """A report in the place of one that is too large: of the step alone, and then of nothing but
-    that its outcome cannot be told."""
-    if told["then"]:
-        return {**told, "then": (), "next": ""}
-    error = StepError(
-        code="outcome_too_large",
-        message=f"the step is done, but its outcome cannot be stored: {rejection.message}",
-        hint="fewer checks, columns or counts in one step",
-    )
-    return {**told, "take": "", "next": "", "outcome": Failed(error=error)}

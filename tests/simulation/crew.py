@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from adapters.processes.assignment import PoolAssignment
 from adapters.processes.messages import StepReply
-from commands.steps.ahead import made_by, work_ahead
+from commands.steps.ahead import made_by, work_behind
 from commands.steps.work import Assignment, StepInput, StepRunner, StepWork
 from domain.pipeline.events import Definition
 from domain.run.commands import StepResult
@@ -37,14 +37,12 @@ class Crew(StepRunner):
             given.end()
 
     async def _work_on(self, given: PoolAssignment) -> None:
-        work, ahead = given.work, list(given.work.ahead)
         made: dict[str, StepInput] = {}
-        while True:
+        work: StepWork | None = given.work
+        while work is not None:
             result = await self.carry_out(work, ahead=work is not given.work)
-            output = made_by(work, "transform", result)
-            is_last = output is None or not ahead
-            given.take(StepReply(result=result, resident_bytes=0, is_last=is_last))
-            if output is None or not ahead:
-                return
-            made[work.step] = output
-            work = work_ahead(given.work, ahead.pop(0), made)
+            if (output := made_by(work, "transform", result)) is not None:
+                made[work.step] = output
+            work = work_behind(given.work, work.step, made)
+            following = work.step if work is not None else ""
+            given.take(StepReply(result=result, resident_bytes=0, following=following))

@@ -12,6 +12,8 @@ from domain.data.dataset import DatasetVersion
 from domain.data.lineage import ColumnEdge
 from domain.run.commands import Failed, Succeeded
 from domain.run.events import StepError, StepOutcome
+from runtime.workers.report import quick_seconds
+from runtime.workers.step import StepLimits
 from tests.simulation.shop import Shop, open_shop
 
 pytestmark = pytest.mark.anyio
@@ -156,3 +158,62 @@ async def test_a_worker_that_is_stopped_goes_on_with_nothing() -> None:
         await anyio.sleep(0.005)
     assert shop.runner.cancelled == 1
     assert "run.step_started.v1" not in (await shop.tags(run))[1:]
+
+
+WIDE = ("a", *(f"w{number:02}: a" for number in range(40)))
+
+
+async def widened(shop: Shop) -> str:
+    """A run of which a worker has several steps in its hands, one of them in work."""
+    run = await begun(shop, *WIDE)
+    await anyio.sleep(0.5)
+    return run
+
+
+async def test_a_worker_takes_several_quick_steps_at_once() -> None:
+    async with open_shop(quick) as shop:
+        run = await widened(shop)
+        await anyio.sleep(5)
+        takes = StepLimits().takes_max
+        assert len(steps(shop)) == len(set(steps(shop))) == 1 + takes
+        assert shop.sender.sent.count("run.report") < takes
+        assert (await shop.tags(run)).count("run.data_processed.v1") == 1 + takes
+        assert shop.part.busy == 0
+
+
+async def test_a_worker_takes_slow_steps_one_by_one() -> None:
+    async def slow(work: StepWork) -> Succeeded:
+        result = await quick(work)
+        return replace(result, outcome=replace(result.outcome, seconds=quick_seconds + 0.01))
+
+    async with open_shop(slow) as shop:
+        run = await begun(shop, *WIDE)
+        await anyio.sleep(0.05)
+        begun_now = (await shop.tags(run)).count("run.step_started.v1")
+        done_now = (await shop.tags(run)).count("run.data_processed.v1")
+        assert begun_now - done_now <= 1
+
+
+async def test_all_steps_in_a_workers_hands_end_with_a_cancelled_run() -> None:
+    async with open_shop(quick, quick, endless) as shop:
+        run = await widened(shop)
+        await shop.stage.send("run.cancel", run=run)
+        shop.part.nudge(UUID(run))
+        await anyio.sleep(2)
+        assert (await shop.tags(run))[-1] == "run.cancelled.v1"
+        assert shop.part.busy == 0
+
+
+async def test_steps_in_the_hands_of_a_dead_process_go_to_whoever_claims_them() -> None:
+    async with open_shop(quick, quick, lost, quick) as shop:
+        run = await widened(shop)
+        await anyio.sleep(5)
+        history = await shop.stage.history(f"run/{run}")
+        held = {one.data.step for one in history if one.tag == "run.step_started.v1"}
+        held -= {one.data.step for one in history if one.tag == "run.data_processed.v1"}
+        for step in held:
+            await shop.put(run, step)
+        await anyio.sleep(5)
+        history = await shop.stage.history(f"run/{run}")
+        done = {one.data.step for one in history if one.tag == "run.data_processed.v1"}
+        assert held <= done

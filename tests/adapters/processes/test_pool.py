@@ -265,12 +265,16 @@ async def test_steps_ahead_are_done_by_the_same_child_in_one_go(project: Project
         assert len(pool.pids) == 1
 
 
-async def test_nothing_is_done_behind_a_failure(project: Project) -> None:
+async def test_a_failure_ends_only_what_builds_on_it(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "raises", "same"), definition)
+        work = with_ahead(project, definition, "raises", "pid", "same")
+        ahead = (work.ahead[0], replace(work.ahead[1], inputs=("raises",)), work.ahead[2])
+        given = pool.begin(replace(work, ahead=ahead), definition)
         assert isinstance(await given.result(), Succeeded)
         assert isinstance(await given.result(), Failed)
+        assert given.current == "same"
+        assert isinstance(await given.result(), Succeeded)
         assert given.current == ""
 
 

@@ -3,7 +3,6 @@
 import pytest
 from msgspec.structs import replace
 
-from domain.data.dataset import DatasetVersion
 from domain.limits import ahead_max, offered_max
 from domain.run.aggregate import RUN
 from domain.run.ahead import steps_ahead
@@ -11,7 +10,6 @@ from domain.run.commands import DoneAhead, Failed, ReportStep, RunCommand, Start
 from domain.run.events import (
     DataProcessed,
     PlannedStep,
-    Redo,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -24,7 +22,6 @@ from domain.run.events import (
 from domain.run.evolve import running_of
 from tests.domain.run.stories import (
     BROKEN,
-    EARLIER_RUN,
     cancel,
     claim,
     failure,
@@ -36,8 +33,6 @@ from tests.domain.run.stories import (
     success,
 )
 from tests.domain.specification import Given
-
-APART = DatasetVersion(dataset="flights.b", fingerprint="a" * 64, rows=1, bytes=9)
 
 CHAIN = start(step("a"), step("b", "a"), step("c", "b"), step("d", "c"))
 
@@ -117,12 +112,14 @@ def test_a_run_that_is_to_stop_wants_nothing_of_what_was_done_ahead() -> None:
 def test_what_was_not_ready_behind_a_step_does_not_count(began: StartRun, then: DoneAhead) -> None:
     events = run_after(began, claim("a")).when(report("a", then)).events
     assert [event.step for event in events if isinstance(event, DataProcessed)] == ["a"]
-    assert events[-1] == begun("b")
+    assert begun("b") in events
 
 
-def test_nothing_done_ahead_counts_for_a_worker_that_takes_nothing() -> None:
+def test_what_was_done_ahead_counts_for_a_worker_that_takes_nothing_more() -> None:
     run = run_after(CHAIN, claim("a"))
-    run.when(replace(report("a", done("b")), take="")).then(processed("a"), *scheduled("b"))
+    run.when(replace(report("a", done("b")), take="")).then(
+        processed("a"), *scheduled("b"), begun("b"), processed("b"), *scheduled("c")
+    )
 
 
 def test_what_is_being_done_goes_before_what_became_ready_earlier() -> None:
@@ -165,6 +162,68 @@ def test_a_failure_takes_something_else() -> None:
     assert run.when(failed).events[-1] == begun(f"s{offered_max + 1:03}")
 
 
+def test_a_report_can_take_several_steps_at_once() -> None:
+    run = run_after(start(*many(40)), claim("s000"))
+    asked = replace(success("s000", take="worker:ada"), takes=3)
+    taken = [f"s{offered_max + place:03}" for place in (1, 2, 3)]
+    assert run.when(asked).events[1:] == tuple(
+        event for id_ in taken for event in (*scheduled(id_), begun(id_))
+    )
+
+
+def test_no_more_is_taken_than_may_be_worked_on() -> None:
+    run = run_after(start(*many(40), parallel=3), *(claim(f"s{place:03}") for place in range(3)))
+    asked = replace(success("s000", take="worker:ada"), takes=8)
+    assert run.when(asked).events[1:] == (*scheduled("s003"), begun("s003"))
+
+
+def test_what_changes_the_world_outside_goes_alone() -> None:
+    plan = [step(f"s{place}", "a", kind="store") for place in range(3)]
+    plan += [step("c", "a"), step("d", "a")]
+    run = run_after(start(step("a"), *plan, parallel=64), claim("a"))
+    asked = replace(success("a", take="worker:ada"), takes=4)
+    assert [event for event in run.when(asked).events if isinstance(event, StepStarted)] == [
+        begun("s0")
+    ]
+    run = run_after(start(step("a"), step("b", "a"), *plan), claim("a"))
+    assert [event for event in run.when(asked).events if isinstance(event, StepStarted)] == [
+        begun("b"),
+        begun("c"),
+        begun("d"),
+    ]
+
+
+def bundle() -> tuple[RunCommand, ...]:
+    """A worker with three steps in its hands."""
+    plan = [step("b", "a"), step("c", "a"), step("d", "a"), step("e", "d")]
+    taking = replace(success("a", take="worker:ada"), takes=3)
+    return (start(step("a"), *plan), claim("a"), taking)
+
+
+def test_steps_in_the_same_hands_are_reported_together() -> None:
+    failed = DoneAhead(step="c", outcome=Failed(error=BROKEN))
+    run_after(*bundle()).when(report("b", failed, next_="d")).then(
+        processed("b"),
+        StepFailed(step="c", attempt=1, lease=1, error=BROKEN, final=True),
+    )
+
+
+def test_a_step_that_another_worker_has_taken_over_is_not_reported_by_the_first() -> None:
+    run = run_after(*bundle(), claim("c", worker="worker:bob"))
+    run.when(report("b", done("c"), done("d"))).then(
+        processed("b"), processed("d"), *scheduled("e"), begun("e")
+    )
+
+
+def test_a_run_stops_with_one_report_of_all_that_is_in_the_same_hands() -> None:
+    run = run_after(*bundle(), cancel())
+    stopped = Failed(error=replace(BROKEN, code="cancelled"))
+    then = tuple(DoneAhead(step=id_, outcome=stopped) for id_ in ("c", "d"))
+    events = run.when(replace(failure("b"), outcome=stopped, then=then)).events
+    assert [event.step for event in events if isinstance(event, StepFailed)] == ["b", "c", "d"]
+    assert events[-1] == RunCancelled()
+
+
 def ahead(behind: str, *commands: RunCommand) -> tuple[str, ...]:
     """The steps that can be done behind one."""
     return steps_ahead(running_of(run_after(*commands).state), behind)
@@ -193,12 +252,9 @@ def test_one_branch_is_done_ahead_and_left_where_branches_join() -> None:
     [
         start(step("a"), step("b", "a", engine="spark")),
         start(step("a"), step("b", "a"), reused=[reused("b")]),
-        replace(
-            start(step("a"), step("b", "a")),
-            redo=Redo(run=EARLIER_RUN, step="b", quarantine=APART),
-        ),
+        start(step("a"), step("b", "a", kind="notify")),
     ],
-    ids=["another engine", "reused", "puts rows back"],
+    ids=["another engine", "reused", "tells the world"],
 )
 def test_some_steps_are_never_done_ahead(began: StartRun) -> None:
     assert ahead("a", began, claim("a")) == ()

@@ -201,8 +201,8 @@ def test_a_report_can_take_a_step_that_it_makes_ready() -> None:
     run.when(success("a", take="worker:ada")).then(
         DataProcessed(step="a", attempt=1, lease=1, outcome=outcome("a"), log="a.log"),
         StepScheduled(step="b", attempt=1),
-        StepScheduled(step="c", attempt=1),
         StepStarted(step="b", attempt=1, lease=1, worker="worker:ada"),
+        StepScheduled(step="c", attempt=1),
     )
 
 
@@ -211,8 +211,8 @@ def test_a_run_can_begin_in_the_hands_of_a_worker() -> None:
     events = Given(RUN).when(begun).events
     assert events[2:] == (
         StepScheduled(step="a", attempt=1),
-        StepScheduled(step="b", attempt=1),
         StepStarted(step="a", attempt=1, lease=1, worker="worker:ada"),
+        StepScheduled(step="b", attempt=1),
     )
 
 
