@@ -219,7 +219,10 @@ def _waits(state: RunState, step: str | None) -> Iterator[Document]:
     own = run.steps[run.plan.index[step]]
     match own:
         case Waiting(open_inputs=0):
-            yield {"for": "place", "parallel": run.facts.parallel, "open": run.active}
+            if run.active < run.facts.parallel:
+                yield {"for": "turn", "before": run.offered}
+            else:
+                yield {"for": "place", "parallel": run.facts.parallel, "open": run.active}
         case Waiting():
             inputs = run.plan.steps[run.plan.index[step]].inputs
             for name in dict.fromkeys(inputs):

@@ -90,6 +90,8 @@ def _wait(one: Mapping[str, Any]) -> str:
     match one["for"]:
         case "place":
             return f"a place: {one['open']} of at most {one['parallel']} steps of the run are open"
+        case "turn":
+            return f"its turn: {one['before']} steps of the run wait for a worker before it"
         case "worker":
             return f"a worker that takes attempt {one['attempt']}"
     worker = f", in the hands of {one['worker']} (lease {one['lease']})" if "worker" in one else ""

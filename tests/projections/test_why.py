@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from domain.errors import NotFound
+from domain.limits import offered_max
 from projections.why import WhyQuestion, why
 from tests.commands.stage import FAILED, Stage, open_stage
 
@@ -69,7 +70,12 @@ async def test_a_step_waits_for_those_before_it_and_says_who_has_them() -> None:
 
 async def test_a_step_that_waits_for_a_place_says_so() -> None:
     async with open_stage() as stage:
-        run = await stage.started(*[f"s{number:02}" for number in range(70)])
+        steps = [f"s{number:02}" for number in range(70)]
+        run = await stage.started(*steps)
+        answer = await told(stage, run, "s69")
+        assert answer["waiting_for"] == [{"for": "turn", "before": offered_max}]
+        for step in steps[:64]:
+            await stage.claimed(run, step)
         answer = await told(stage, run, "s69")
         assert answer["waiting_for"] == [{"for": "place", "parallel": 64, "open": 64}]
 
