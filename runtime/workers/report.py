@@ -18,6 +18,10 @@ quick_seconds = 0.02
 them waits in its hands."""
 
 
+CANCELLED = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
+"""In the place of work that was ended."""
+
+
 class GoingOn(Struct, frozen=True, kw_only=True):
     """What a worker may do next."""
 
@@ -32,9 +36,9 @@ def report_of(
 ) -> dict[str, Any]:
     """The report of a step, and of all that was done behind it meanwhile."""
     then = job.doing.results_there() if job.doing else ()
-    if job.is_cancelled and job.assigned is not None:
+    if outcome is CANCELLED and job.assigned is not None:
         behind = leased_behind(job.assigned, work.step)
-        then = tuple(DoneAhead(step=one, outcome=outcome) for one in behind)
+        then = tuple(DoneAhead(step=one, outcome=CANCELLED) for one in behind)
     left = job.stint.after(1 + len(then)).takes_left
     quick = _are_quick((outcome, *(one.outcome for one in then)))
     return {

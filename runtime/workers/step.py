@@ -37,12 +37,11 @@ from commands.steps.work import ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import crashes_max
 from domain.pipeline.events import Definition
-from domain.run.commands import Failed, StepResult
-from domain.run.events import StepError
+from domain.run.commands import StepResult
 from runtime.supervisor import Part, Signals
 from runtime.workers.heartbeat import Heartbeat
 from runtime.workers.job import Job, Key, Stint, key_of
-from runtime.workers.report import GoingOn, report_of, shortened
+from runtime.workers.report import CANCELLED, GoingOn, report_of, shortened
 
 
 class StepLimits(Struct, frozen=True, kw_only=True):
@@ -305,7 +304,7 @@ class StepPart(Part, Hands):
             if outcome is None:
                 await doing.close()
             if outcome is None and job.is_cancelled:
-                outcome = Failed(error=StepError(code="cancelled", message="the run is cancelled"))
+                outcome = CANCELLED
             if outcome is not None and not job.is_lost:
                 with job.report_scope:
                     await self._report(job, work, outcome, cause)
