@@ -15,6 +15,8 @@ from domain.run.events import StepError, StepOutcome
 from runtime.workers.job import Job, Stint
 from runtime.workers.report import CANCELLED, GoingOn, quick_seconds, report_of, shortened
 
+pytestmark = pytest.mark.anyio
+
 RUN = UUID(int=7)
 WORK = StepWork(
     run=RUN,
@@ -48,7 +50,7 @@ def told(outcome: StepResult, *, takes_left: int = 8, worker: str = "w1") -> dic
     return report_of(job, WORK, outcome, going_on=GoingOn(worker=worker, is_staying=True))
 
 
-def test_cancelled_work_takes_all_that_is_in_the_same_hands_with_it() -> None:
+async def test_cancelled_work_takes_all_that_is_in_the_same_hands_with_it() -> None:
     assert told(CANCELLED)["then"] == (
         DoneAhead(step="b", outcome=CANCELLED),
         DoneAhead(step="d", outcome=CANCELLED),
@@ -56,7 +58,7 @@ def test_cancelled_work_takes_all_that_is_in_the_same_hands_with_it() -> None:
 
 
 @pytest.mark.parametrize("outcome", [succeeded(), FAILED], ids=["done", "failed"])
-def test_work_that_ended_before_it_could_be_cancelled_speaks_for_itself_alone(
+async def test_work_that_ended_before_it_could_be_cancelled_speaks_for_itself_alone(
     outcome: StepResult,
 ) -> None:
     assert told(outcome)["then"] == ()
@@ -72,11 +74,11 @@ def test_work_that_ended_before_it_could_be_cancelled_speaks_for_itself_alone(
     ],
     ids=["quick", "the last that may be taken", "slow", "nobody knows"],
 )
-def test_who_is_quick_takes_several(outcome: StepResult, left: int, takes: int) -> None:
+async def test_who_is_quick_takes_several(outcome: StepResult, left: int, takes: int) -> None:
     assert told(outcome, takes_left=left)["takes"] == takes
 
 
-def test_a_report_that_is_too_large_leaves_out_first_what_can_be_told_later() -> None:
+async def test_a_report_that_is_too_large_leaves_out_first_what_can_be_told_later() -> None:
     refused = Rejection("too_large", "a payload of 900000 bytes")
     whole = told(succeeded()) | {"then": (DoneAhead(step="b", outcome=FAILED),), "next": "d"}
     alone = shortened(whole, refused)
