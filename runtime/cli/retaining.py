@@ -74,7 +74,9 @@ def _tell(console: Console, told: Document) -> None:
     mark = console.styled("✓", "green")
     console.print(f"{mark} {what} sealed in {plural(len(told['segments']), 'segment')}")
     was, now = told["file_bytes_before"], told["file_bytes_after"]
-    if now < was:
+    if now is None:
+        console.note("How much room the store takes now is not known: it does not answer.")
+    elif now < was:
         console.note(f"The store's file had {size(was)}, and has {size(now)}.")
     else:
         console.note("The store takes as much room as before; new events use what is free in it.")

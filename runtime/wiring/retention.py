@@ -54,8 +54,8 @@ async def retain(
     """Move the events of runs that ended before a moment into segments, oldest first.
 
     `{"before", "dry_run", "runs", "events", "bytes", "segments", "file_bytes_before",
-    "file_bytes_after"}`: the bytes of the store's file, or of the database's table. What was sealed
-    stays so where a later segment fails. With `shrink` the store gives back the room, if nobody
+    "file_bytes_after"}`: the bytes of the store's file, or of the database's table, null where it
+    does not answer any more. What was sealed stays so where a later segment fails. With `shrink` the store gives back the room, if nobody
     else is in the way. Raises `Malformed` where an event does not fit the chain, `Conflict`,
     `Unavailable`, `StorageFull`.
     """
@@ -70,7 +70,9 @@ async def retain(
         if shrink and segments:
             with suppress(Unavailable):  # what is sealed stays so, and its room is used anew
                 await sealing.shrink()
-        after = await sealing.size()
+        after = None
+        with suppress(Unavailable):  # likewise
+            after = await sealing.size()
     return {
         "before": before.isoformat(),
         "dry_run": dry_run,

@@ -56,12 +56,7 @@ def test_the_leader_is_cut_off_and_a_worker_lost_and_the_runs_end(cluster: Sprea
     for run in (*slow, flights, during):
         project.until(lambda run=run: project.status(run) not in ("", "running"), 90)
         shown = _answer(project, "show", run)
-        if run in slow and shown["status"] == "failed":
-            # Three of its workers in a row were cut off or lost: they are not told from a step
-            # that kills its workers.
-            assert shown["error"]["code"] == "worker_lost", json.dumps(shown)
-        else:
-            assert shown["status"] == "completed", json.dumps(shown)
+        assert shown["status"] == "completed", json.dumps(shown)
     assert (project.folder / "out/numbers.csv").read_text() == "n\n1\n2\n3\n"
     assert (project.folder / "flights/out/punctuality.parquet").exists()
     assert _answer(project, "verify")["ok"] is True

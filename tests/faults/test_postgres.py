@@ -2,7 +2,8 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from anyio import to_thread
 
 from adapters.eventstore.postgres import PostgresEventStore
 from adapters.eventstore.postgres_chain import PostgresEventChain
+from adapters.eventstore.postgres_sealing import PostgresSealing
 from adapters.postgres import Database, check_server
 from adapters.readmodels.postgres import PostgresReadModels
 from domain.errors import Conflict, Unavailable
@@ -23,7 +25,9 @@ from projections.lineage import LINEAGE
 from projections.monitoring import MONITORING
 from projections.quality import QUALITY
 from projections.replay import verify
+from runtime.wiring.retention import Sealing, retain
 from tests.contracts.events import envelopes, new_stream
+from tests.contracts.sealing import NOW, PostgresGround, filled, report_of
 from tests.e2e.project import Project
 from tests.postgres import PASSWORD, PostgresServer, postgres_server
 from tests.projections.histories import all_kinds
@@ -199,3 +203,26 @@ def is_running(project: Project, run: str, step: str) -> bool:
     done = project.run("show", run, "--json")
     steps = json.loads(done.stdout)["steps"] if done.returncode == 0 else []
     return step in [one["id"] for one in steps if one["status"] in ("running", "succeeded")]
+
+
+async def test_what_is_sealed_is_told_though_the_session_is_lost(
+    server: PostgresServer, way: Database
+) -> None:
+    @asynccontextmanager
+    async def losing() -> AsyncIterator[Sealing]:
+        async with PostgresSealing.open(way) as sealing:
+            shrink = sealing.shrink
+
+            async def shrink_and_lose() -> None:
+                await shrink()
+                drop_sessions(server)
+
+            sealing.shrink = shrink_and_lose  # type: ignore[method-assign]  # and then the session is lost
+            yield sealing
+
+    ground = PostgresGround(way)
+    await filled(ground)
+    told = await retain(losing(), NOW, dry_run=False, shrink=True)
+    assert (told["runs"], len(told["segments"])) == (9, 1)
+    assert told["file_bytes_after"] is None
+    assert (await report_of(ground)).ok
