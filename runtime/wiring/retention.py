@@ -55,9 +55,9 @@ async def retain(
 
     `{"before", "dry_run", "runs", "events", "bytes", "segments", "file_bytes_before",
     "file_bytes_after"}`: the bytes of the store's file, or of the database's table, null where it
-    does not answer any more. What was sealed stays so where a later segment fails. With `shrink` the store gives back the room, if nobody
-    else is in the way. Raises `Malformed` where an event does not fit the chain, `Conflict`,
-    `Unavailable`, `StorageFull`.
+    does not answer any more. What was sealed stays so where a later segment fails. With `shrink`
+    the store gives back the room, if nobody else is in the way. Raises `Malformed` where an event
+    does not fit the chain, `Conflict`, `Unavailable`, `StorageFull`.
     """
     async with opening as sealing:
         size = await sealing.size()

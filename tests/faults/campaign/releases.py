@@ -35,8 +35,8 @@ FIELDS: Sequence[Patch] = (
     ),
     Patch(
         "domain/run/aggregate.py",
-        "lease=1, worker=worker)",
-        f'lease=1, worker=worker, release="{NEXT}")',
+        "lease=1, worker=hands.worker))",
+        f'lease=1, worker=hands.worker, release="{NEXT}"))',
     ),
     Patch(
         "domain/run/events.py", '    key: str = ""\n', '    made_by: str = ""\n    key: str = ""\n'
