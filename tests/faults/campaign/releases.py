@@ -65,9 +65,9 @@ FIELDS: Sequence[Patch] = (
         '"""`run.report`."""\n\n    release: str = ""\n',
     ),
     Patch(
-        "runtime/workers/step.py",
-        '            "then": then,\n',
-        f'            "release": "{NEXT}",\n            "then": then,\n',
+        "runtime/workers/report.py",
+        '        "then": then,\n',
+        f'        "release": "{NEXT}",\n        "then": then,\n',
     ),
     Patch(
         "commands/ports.py",
