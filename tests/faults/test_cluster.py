@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,7 +57,9 @@ def test_the_leader_is_cut_off_and_a_worker_lost_and_the_runs_end(cluster: Sprea
     for run in (*slow, flights, during):
         project.until(lambda run=run: project.status(run) not in ("", "running"), 90)
         shown = _answer(project, "show", run)
-        assert shown["status"] == "completed", json.dumps(shown)
+        # The slow ones write the same file: one that is late to it finds the rows of a later one.
+        late = run in slow and shown["error"] and shown["error"]["code"] == "newer_content"
+        assert late or shown["status"] == "completed", json.dumps(shown)
     assert (project.folder / "out/numbers.csv").read_text() == "n\n1\n2\n3\n"
     assert (project.folder / "flights/out/punctuality.parquet").exists()
     assert _answer(project, "verify")["ok"] is True
@@ -69,12 +72,15 @@ def test_the_leader_is_cut_off_and_a_worker_lost_and_the_runs_end(cluster: Sprea
 def _answer(project: Project, *arguments: str) -> Any:
     """What is answered, by whoever is there again: roles find their way to another server while
     one comes back."""
-    answers: list[str] = []
+    told: list[subprocess.CompletedProcess[str]] = []
 
     def asked() -> bool:
-        done = project.run(*arguments, "--json")
-        answers.append(done.stdout)
-        return done.returncode == 0
+        told.append(project.run(*arguments, "--json"))
+        return told[-1].returncode == 0
 
-    project.until(asked, 60)
-    return json.loads(answers[-1])
+    try:
+        project.until(asked, 60)
+    except AssertionError as error:
+        error.add_note("\n".join(f"{one.returncode}: {one.stderr}" for one in told))
+        raise
+    return json.loads(told[-1].stdout)
