@@ -182,9 +182,9 @@ def _report(state: RunState, command: ReportStep, at: datetime) -> tuple[RunEven
     _end(decision, command.step, command.outcome, at)
     hands = _Hands(run.plan.steps[run.plan.index[command.step]].engine, step.worker)
     for done in command.then:
-        if _hold(decision, done.step, hands):
+        if _hold(decision, done.step, hands, ahead=True):
             _end(decision, done.step, done.outcome, at)
-    if not _hold(decision, command.next, hands) and command.take:
+    if not _hold(decision, command.next, hands, ahead=True) and command.take:
         _take(decision, command.takes, hands)
     _go_on(decision)
     return tuple(decision.events)
@@ -224,9 +224,10 @@ def _take(decision: _Decision, count: int, hands: _Hands) -> None:
         _hold(decision, step.id, hands)
 
 
-def _hold(decision: _Decision, step: str, hands: _Hands) -> bool:
+def _hold(decision: _Decision, step: str, hands: _Hands, *, ahead: bool = False) -> bool:
     """Whether a worker has a step's first lease: what is ready is started for it now, before all
-    others that are ready. There is nothing to have where the run is to stop."""
+    others that are ready. There is nothing to have where the run is to stop, and nothing that
+    changes what lies outside can have been done ahead."""
     run = running_of(decision.state)
     place = run.plan.index.get(step)
     if place is None or run.plan.steps[place].engine != hands.engine:
@@ -235,7 +236,9 @@ def _hold(decision: _Decision, step: str, hands: _Hands) -> bool:
         case InWork(attempt=1, lease=1, worker=hands.worker):
             return True
         case Waiting(open_inputs=0):
-            if isinstance(decision.state, Cancelling) or run.active >= run.facts.parallel:
+            is_wrong = ahead and run.plan.steps[place].kind not in HARMLESS
+            is_late = isinstance(decision.state, Cancelling) or run.active >= run.facts.parallel
+            if is_wrong or is_late:
                 return False
             decision.emit(StepScheduled(step=step, attempt=1, engine=hands.engine))
             decision.emit(StepStarted(step=step, attempt=1, lease=1, worker=hands.worker))

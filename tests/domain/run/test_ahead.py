@@ -106,8 +106,16 @@ def test_a_run_that_is_to_stop_wants_nothing_of_what_was_done_ahead() -> None:
         (start(step("a"), step("b", "a")), done("a")),
         (start(step("a"), step("b", "a")), done("z")),
         (start(step("a"), step("b", "a"), step("s", "a", engine="spark")), done("s")),
+        (start(step("a"), step("b", "a"), step("s", "a", kind="store")), done("s")),
     ],
-    ids=["waits for another", "waits in the queue", "done already", "unknown", "another engine"],
+    ids=[
+        "waits for another",
+        "waits in the queue",
+        "done already",
+        "unknown",
+        "another engine",
+        "changes what lies outside",
+    ],
 )
 def test_what_was_not_ready_behind_a_step_does_not_count(began: StartRun, then: DoneAhead) -> None:
     events = run_after(began, claim("a")).when(report("a", then)).events
