@@ -65,8 +65,8 @@ class ChildLost(Exception):
 
 
 class Assignment(Protocol):
-    """A step that is being carried out, and behind it those of its `ahead`, until one of them gives
-    nothing to go on with."""
+    """A step that is being carried out, and behind it those of its `ahead` that have what they work
+    on then."""
 
     @property
     def current(self) -> str:

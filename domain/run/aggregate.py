@@ -212,15 +212,17 @@ class _Hands(Struct, frozen=True):
 
 
 def _take(decision: _Decision, count: int, hands: _Hands) -> None:
-    """Start the first steps that are ready, for a worker that asks for some; one that changes what
-    lies outside goes alone, since it should not wait in anybody's hands."""
+    """Start the first step that is ready for a worker that asks for some; and others with it where
+    so many are ready that they would wait behind those that are offered to everybody. One that
+    changes what lies outside goes alone, since it should not wait in anybody's hands."""
     run = decision.state
     if not isinstance(run, Running):
         return
     ready = (run.plan.steps[one] for one in _next_ready(run, run.facts.parallel - run.active))
     fitting = [step for step in ready if step.engine == hands.engine]
-    harmless = [step for step in fitting if step.kind in HARMLESS][:count]
-    for step in harmless if fitting[:1] == harmless[:1] else fitting[:1]:
+    others = fitting[1 + max(offered_max - run.offered, 0) :]
+    more = [step for step in others if step.kind in HARMLESS and fitting[0].kind in HARMLESS]
+    for step in (*fitting[:1], *more[: count - 1]):
         _hold(decision, step.id, hands)
 
 

@@ -1,13 +1,13 @@
 """Works on steps: claim, carry out, report.
 
-Nothing is done before a claim is accepted, and nothing counts that is reported for another lease
-than the last one. So tasks may come twice, late or not at all, and workers may be lost, without a
-step taking effect twice.
+Nothing outside is touched before a claim is accepted, and nothing counts that is reported for
+another lease than the last one. So tasks may come twice, late or not at all, and workers may be
+lost, without a step taking effect twice.
 
-    task ─► claim ─► run in a child, heartbeat beside it ─► report ─► finish
-              ▲         ▲  │                                 │
-              └─ child ─┼──┘                                 │
-                 lost   └── a step that it made ready ◄──────┘
+    task ─► claim ─► carry out in a child, heartbeat beside it ─► report ─► finish
+              ▲         ▲  │        └─► and what follows, ahead ─────┤
+              └─ child ─┼──┘                                        │
+                 lost   └── steps that it takes in their place ◄─────┘
 """
 
 from collections.abc import Mapping

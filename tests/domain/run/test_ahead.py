@@ -185,27 +185,36 @@ def test_no_more_is_taken_than_may_be_worked_on() -> None:
     assert run.when(asked).events[1:] == (*scheduled("s003"), begun("s003"))
 
 
+def started(*commands: RunCommand) -> list[str]:
+    """Steps that the last command starts."""
+    *before, last = commands
+    events = run_after(*before).when(last).events
+    return [event.step for event in events if isinstance(event, StepStarted)]
+
+
+def test_few_steps_are_left_for_others_to_do_at_the_same_time() -> None:
+    plan = (step("a"), step("b", "a"), step("c", "a"), step("d", "a"))
+    asked = replace(success("a", take="worker:ada"), takes=8)
+    assert started(start(*plan), claim("a"), asked) == ["b"]
+
+
+def crowd(*behind: PlannedStep) -> StartRun:
+    """A run in which so many wait for a worker that more is left for one with free hands."""
+    return start(step("a"), *many(offered_max), *behind)
+
+
 def test_what_changes_the_world_outside_goes_alone() -> None:
-    plan = [step(f"s{place}", "a", kind="store") for place in range(3)]
-    plan += [step("c", "a"), step("d", "a")]
-    run = run_after(start(step("a"), *plan, parallel=64), claim("a"))
+    stores = [step(f"p{place}", "a", kind="store") for place in range(3)]
+    others = [step("c", "a"), step("d", "a")]
     asked = replace(success("a", take="worker:ada"), takes=4)
-    assert [event for event in run.when(asked).events if isinstance(event, StepStarted)] == [
-        begun("s0")
-    ]
-    run = run_after(start(step("a"), step("b", "a"), *plan), claim("a"))
-    assert [event for event in run.when(asked).events if isinstance(event, StepStarted)] == [
-        begun("b"),
-        begun("c"),
-        begun("d"),
-    ]
+    assert started(crowd(*stores, *others), claim("a"), asked) == ["p0"]
+    assert started(crowd(step("b", "a"), *stores, *others), claim("a"), asked) == ["b", "c", "d"]
 
 
 def bundle() -> tuple[RunCommand, ...]:
     """A worker with three steps in its hands."""
     plan = [step("b", "a"), step("c", "a"), step("d", "a"), step("e", "d")]
-    taking = replace(success("a", take="worker:ada"), takes=3)
-    return (start(step("a"), *plan), claim("a"), taking)
+    return (crowd(*plan), claim("a"), replace(success("a", take="worker:ada"), takes=3))
 
 
 def test_steps_in_the_same_hands_are_reported_together() -> None:
