@@ -123,6 +123,7 @@ class Server:
         known = self._definition(request)
         rooms = dict(zip(steps_of(request.work), request.rooms, strict=True))
         made: dict[str, StepInput] = {}
+        end = time.monotonic() + request.ahead_seconds
         work: StepWork | None = request.work
         while work is not None:
             if work is request.work:
@@ -131,7 +132,7 @@ class Server:
                 result = self._step_behind(work, rooms[work.step], known)
             if (output := made_by(work, kind_of(known.spec.step(work.step)), result)) is not None:
                 made[work.step] = output
-            work = work_behind(request.work, work.step, made)
+            work = work_behind(request.work, work.step, made, ahead=time.monotonic() < end)
             yield StepReply(
                 result=result,
                 resident_bytes=_resident_bytes(),

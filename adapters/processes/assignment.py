@@ -13,8 +13,9 @@ from domain.run.commands import DoneAhead, Failed, StepResult
 class PoolAssignment(Assignment):
     """A step, and those ahead of it, in a child or on the way to one."""
 
-    def __init__(self, work: StepWork) -> None:
+    def __init__(self, work: StepWork, ahead_seconds: float) -> None:
         self.work = work
+        self.ahead_seconds = ahead_seconds
         self.scope = anyio.CancelScope()
         """Around all that the pool does for it."""
         self._steps = deque(steps_of(work))

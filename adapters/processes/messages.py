@@ -30,6 +30,8 @@ class StepRequest(Struct, frozen=True, kw_only=True, tag="step", omit_defaults=T
     is a reply for each of them."""
 
     work: StepWork
+    ahead_seconds: float
+    """For how long steps are begun that have no lease yet."""
     definition: Definition | None = None
     """Left out where the child has it from an earlier step of the same bundle."""
     rooms: tuple[Room, ...]

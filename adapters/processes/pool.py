@@ -128,8 +128,8 @@ class ChildPool(StepRunner, Binder):
         """Process ids of the children that are alive."""
         return tuple(child.pid for child in self._children)
 
-    def begin(self, work: StepWork, definition: Definition) -> Assignment:
-        given = PoolAssignment(work)
+    def begin(self, work: StepWork, definition: Definition, ahead_seconds: float) -> Assignment:
+        given = PoolAssignment(work, ahead_seconds)
         self._tasks.start_soon(self._serve, given, definition)
         return given
 
@@ -182,6 +182,7 @@ class ChildPool(StepRunner, Binder):
                 child.bundle = bundle or child.bundle
                 request = StepRequest(
                     work=given.work,
+                    ahead_seconds=given.ahead_seconds,
                     definition=definition if child.learns(definition.bundle) else None,
                     rooms=tuple(map(self._room, attempts, limits)),
                 )

@@ -28,12 +28,14 @@ def leased_behind(work: StepWork, step: str) -> tuple[str, ...]:
     return tuple(one.step for one in work.ahead[steps_of(work).index(step) :] if one.lease)
 
 
-def work_behind(work: StepWork, step: str, made: Mapping[str, StepInput]) -> StepWork | None:
+def work_behind(
+    work: StepWork, step: str, made: Mapping[str, StepInput], *, ahead: bool
+) -> StepWork | None:
     """The work on what follows `step` in an assignment, where the steps before it have `made` these
-    outputs; None where nothing has what it works on."""
+    outputs: under its lease, or `ahead` of it; None where nothing has what it works on."""
     for one in work.ahead[steps_of(work).index(step) :]:
         found = {**{each.step: each for each in one.given}, **made}
-        if one.lease or all(name in found for name in one.inputs):
+        if one.lease or (ahead and all(name in found for name in one.inputs)):
             return _work_on(work, one, found)
     return None
 

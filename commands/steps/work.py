@@ -93,6 +93,9 @@ class Assignment(Protocol):
 class StepRunner(Protocol):
     """Carries out steps outside the event loop."""
 
-    def begin(self, work: StepWork, definition: Definition) -> Assignment:
-        """Have a step worked on, within its limits of time and memory. To be closed."""
+    def begin(self, work: StepWork, definition: Definition, ahead_seconds: float) -> Assignment:
+        """Have a step worked on, within its limits of time and memory. To be closed.
+
+        For so long after it has begun further steps are begun ahead of their leases.
+        """
         ...

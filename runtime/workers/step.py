@@ -296,7 +296,8 @@ class StepPart(Part, Hands):
         job.held = self._heartbeat.hold(work, job)
         if job.doing is None:
             job.assigned = self._trimmed(job, work)
-            job.doing = self._ports.runner.begin(job.assigned, definition)
+            seconds = job.stint.end - self._ports.clock.monotonic()
+            job.doing = self._ports.runner.begin(job.assigned, definition, seconds)
         doing = job.doing
         try:
             with job.work_scope, suppress(ChildLost):

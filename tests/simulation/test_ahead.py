@@ -85,6 +85,17 @@ async def test_a_report_whose_answer_is_lost_says_the_same_again() -> None:
         assert (await shop.tags(run)).count("run.data_processed.v1") == 4
 
 
+async def test_nothing_is_done_ahead_behind_long_work() -> None:
+    async def long(work: StepWork) -> Succeeded:
+        await anyio.sleep(StepLimits().stint_seconds + 1)
+        return made(work)
+
+    async with open_shop(long) as shop:
+        await begun(shop, *CHAIN)
+        await anyio.sleep(30)
+        assert steps(shop) == ["a"]
+
+
 async def test_a_step_that_fails_ahead_ends_what_is_done_ahead() -> None:
     async def failing(work: StepWork) -> Failed:
         return Failed(error=StepError(code="sql_error", message="no such column"))

@@ -139,7 +139,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 async def done(pool: ChildPool, work: StepWork, definition: Definition) -> StepResult:
     """What comes of one step."""
-    given = pool.begin(work, definition)
+    given = pool.begin(work, definition, 0.0)
     try:
         return await given.result()
     finally:

@@ -24,6 +24,8 @@ from tests.adapters.processes.conftest import FUNCTIONS, Project, done
 
 pytestmark = pytest.mark.anyio
 
+LONG = 60.0
+
 
 async def ingest(pool: ChildPool, project: Project, definition: Definition) -> None:
     """Do the step that all others read."""
@@ -249,7 +251,9 @@ def with_ahead(project: Project, definition: Definition, *steps: str) -> StepWor
 async def test_steps_ahead_are_done_by_the_same_child_in_one_go(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "same", "pid"), definition)
+        given = pool.begin(
+            with_ahead(project, definition, "same", "pid"), definition, ahead_seconds
+        )
         assert given.current == "raw"
         raw = await given.result()
         assert isinstance(raw, Succeeded)
@@ -270,7 +274,7 @@ async def test_a_failure_ends_only_what_builds_on_it(project: Project) -> None:
     async with ChildPool.open(project.options()) as pool:
         work = with_ahead(project, definition, "raises", "pid", "same")
         ahead = (work.ahead[0], replace(work.ahead[1], inputs=("raises",)), work.ahead[2])
-        given = pool.begin(replace(work, ahead=ahead), definition)
+        given = pool.begin(replace(work, ahead=ahead), definition, LONG)
         assert isinstance(await given.result(), Succeeded)
         assert isinstance(await given.result(), Failed)
         assert given.current == "same"
@@ -278,10 +282,18 @@ async def test_a_failure_ends_only_what_builds_on_it(project: Project) -> None:
         assert given.current == ""
 
 
+async def test_nothing_is_begun_ahead_when_its_time_is_over(project: Project) -> None:
+    definition = project.definition()
+    async with ChildPool.open(project.options()) as pool:
+        given = pool.begin(with_ahead(project, definition, "same"), definition, 0.0)
+        assert isinstance(await given.result(), Succeeded)
+        assert given.current == ""
+
+
 async def test_a_child_lost_ahead_takes_no_result_with_it(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "suicidal"), definition)
+        given = pool.begin(with_ahead(project, definition, "suicidal"), definition, LONG)
         assert isinstance(await given.result(), Succeeded)
         with pytest.raises(ChildLost):
             await given.result()
@@ -290,7 +302,9 @@ async def test_a_child_lost_ahead_takes_no_result_with_it(project: Project) -> N
 async def test_each_step_ahead_has_its_own_time(project: Project) -> None:
     definition = project.definition(timeout="1s")
     async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "for_ever", "same"), definition)
+        given = pool.begin(
+            with_ahead(project, definition, "for_ever", "same"), definition, ahead_seconds
+        )
         assert isinstance(await given.result(), Succeeded)
         late = await given.result()
         assert isinstance(late, Failed)
@@ -300,7 +314,7 @@ async def test_each_step_ahead_has_its_own_time(project: Project) -> None:
 async def test_closing_kills_what_is_done_ahead(project: Project) -> None:
     definition = project.definition()
     async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "for_ever"), definition)
+        given = pool.begin(with_ahead(project, definition, "for_ever"), definition, LONG)
         await given.result()
         (child,) = pool.pids
         await until(Path("started"))
