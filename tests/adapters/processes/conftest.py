@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import anyio
+import anyio.lowlevel
+import pyarrow.parquet as pq
 import pytest
 from msgspec import Raw
 
@@ -14,7 +17,7 @@ from commands.steps.work import StepInput, StepWork
 from domain.data.dataset import DatasetVersion
 from domain.pipeline.events import Definition
 from domain.pipeline.spec import bundle_hash, decode_spec, encode_spec
-from domain.run.commands import StepResult
+from domain.run.commands import StepResult, Succeeded
 
 FUNCTIONS = textwrap.dedent(
     """
@@ -144,3 +147,19 @@ async def done(pool: ChildPool, work: StepWork, definition: Definition) -> StepR
         return await given.result()
     finally:
         await given.close()
+
+
+async def until(path: Path) -> None:
+    """Wait for a file that a step makes."""
+    with anyio.fail_after(30):
+        while not await anyio.Path(path).exists():
+            await anyio.lowlevel.checkpoint()
+
+
+def pid_in(project: Project, result: StepResult) -> int:
+    """The process that a step ran in, from its output."""
+    assert isinstance(result, Succeeded), result
+    assert result.outcome.output is not None
+    name = result.outcome.output.fingerprint
+    path = project.data / "datasets" / name[:2] / f"{name}.parquet"
+    return int(pq.read_table(path)["pid"][0].as_py())

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import anyio
 import psutil
-import pyarrow.parquet as pq
 import pytest
 from anyio.lowlevel import checkpoint
 from anyio.streams.buffered import BufferedByteReceiveStream
@@ -16,15 +15,13 @@ from msgspec.structs import replace
 from adapters.processes.guard import log_bytes_max
 from adapters.processes.places import scratch_of
 from adapters.processes.pool import ChildPool
-from commands.steps.work import ChildLost, StepAhead, StepWork
+from commands.steps.work import ChildLost
 from domain.errors import Rejection
 from domain.pipeline.events import Definition
 from domain.run.commands import Failed, StepResult, Succeeded
-from tests.adapters.processes.conftest import FUNCTIONS, Project, done
+from tests.adapters.processes.conftest import FUNCTIONS, Project, done, pid_in, until
 
 pytestmark = pytest.mark.anyio
-
-LONG = 60.0
 
 
 async def ingest(pool: ChildPool, project: Project, definition: Definition) -> None:
@@ -32,22 +29,6 @@ async def ingest(pool: ChildPool, project: Project, definition: Definition) -> N
     result = await done(pool, project.work("raw", definition), definition)
     assert isinstance(result, Succeeded), result
     project.raw = result.outcome.output
-
-
-async def until(path: Path) -> None:
-    """Wait for a file that a step makes."""
-    with anyio.fail_after(30):
-        while not await anyio.Path(path).exists():
-            await anyio.lowlevel.checkpoint()
-
-
-def pid_in(project: Project, result: StepResult) -> int:
-    """The process that a step ran in, from its output."""
-    assert isinstance(result, Succeeded), result
-    assert result.outcome.output is not None
-    name = result.outcome.output.fingerprint
-    path = project.data / "datasets" / name[:2] / f"{name}.parquet"
-    return int(pq.read_table(path)["pid"][0].as_py())
 
 
 async def test_a_step_runs_in_a_warm_child(project: Project) -> None:
@@ -240,86 +221,6 @@ async def test_cancelling_kills_the_child(project: Project) -> None:
         assert not psutil.pid_exists(child)
         assert not scratch_of(project.data, child).exists()
         assert isinstance(await done(pool, project.work("same", definition), definition), Succeeded)
-
-
-def with_ahead(project: Project, definition: Definition, *steps: str) -> StepWork:
-    """The ingest, and steps that may be done behind it."""
-    ahead = tuple(StepAhead(step=one, inputs=("raw",)) for one in steps)
-    return replace(project.work("raw", definition), ahead=ahead)
-
-
-async def test_steps_ahead_are_done_by_the_same_child_in_one_go(project: Project) -> None:
-    definition = project.definition()
-    async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(
-            with_ahead(project, definition, "same", "pid"), definition, ahead_seconds
-        )
-        assert given.current == "raw"
-        raw = await given.result()
-        assert isinstance(raw, Succeeded)
-        assert given.current == "same"
-        same, made = await given.result(), await given.result()
-        assert given.current == ""
-        assert isinstance(same, Succeeded)
-        assert raw.outcome.output is not None
-        assert same.outcome.inputs[0].fingerprint == raw.outcome.output.fingerprint
-        assert (pid_in(project, made),) == pool.pids
-        assert (project.data / "logs" / same.log).read_text() == "loaded\n"
-        await given.close()
-        assert len(pool.pids) == 1
-
-
-async def test_a_failure_ends_only_what_builds_on_it(project: Project) -> None:
-    definition = project.definition()
-    async with ChildPool.open(project.options()) as pool:
-        work = with_ahead(project, definition, "raises", "pid", "same")
-        ahead = (work.ahead[0], replace(work.ahead[1], inputs=("raises",)), work.ahead[2])
-        given = pool.begin(replace(work, ahead=ahead), definition, LONG)
-        assert isinstance(await given.result(), Succeeded)
-        assert isinstance(await given.result(), Failed)
-        assert given.current == "same"
-        assert isinstance(await given.result(), Succeeded)
-        assert given.current == ""
-
-
-async def test_nothing_is_begun_ahead_when_its_time_is_over(project: Project) -> None:
-    definition = project.definition()
-    async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "same"), definition, 0.0)
-        assert isinstance(await given.result(), Succeeded)
-        assert given.current == ""
-
-
-async def test_a_child_lost_ahead_takes_no_result_with_it(project: Project) -> None:
-    definition = project.definition()
-    async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "suicidal"), definition, LONG)
-        assert isinstance(await given.result(), Succeeded)
-        with pytest.raises(ChildLost):
-            await given.result()
-
-
-async def test_each_step_ahead_has_its_own_time(project: Project) -> None:
-    definition = project.definition(timeout="1s")
-    async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(
-            with_ahead(project, definition, "for_ever", "same"), definition, ahead_seconds
-        )
-        assert isinstance(await given.result(), Succeeded)
-        late = await given.result()
-        assert isinstance(late, Failed)
-        assert (late.error.code, given.current) == ("timeout", "")
-
-
-async def test_closing_kills_what_is_done_ahead(project: Project) -> None:
-    definition = project.definition()
-    async with ChildPool.open(project.options()) as pool:
-        given = pool.begin(with_ahead(project, definition, "for_ever"), definition, LONG)
-        await given.result()
-        (child,) = pool.pids
-        await until(Path("started"))
-        await given.close()
-        assert not psutil.pid_exists(child)
 
 
 async def test_a_log_is_bounded(project: Project) -> None:
