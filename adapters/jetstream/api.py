@@ -18,6 +18,7 @@ wrong_last = frozenset({10070, 10071, 10164})
 """The fence: message id, sequence, and sequence again."""
 full_for_subject = 10077
 stream_exists = 10058
+consumer_not_made = 10012
 not_found = frozenset({10014, 10037, 10059})
 """Consumer, message, stream."""
 no_storage = frozenset({10023, 10047})
@@ -61,6 +62,10 @@ class Refused(Failure):
     def __init__(self, error: ApiError) -> None:
         super().__init__(f"JetStream refuses: {error.description} ({error.err_code})")
         self.error = error
+
+
+class NotMade(Unavailable):
+    """JetStream could not make a consumer: its files may be harmed."""
 
 
 class _Answer(Struct):
@@ -166,5 +171,6 @@ def failure(error: ApiError) -> Failure:
     if error.err_code in no_storage:
         return StorageFull(f"JetStream has no storage left: {error.description}")
     if error.code in {500, 503}:
-        return Unavailable(f"JetStream: {error.description} ({error.err_code})")
+        kind = NotMade if error.err_code == consumer_not_made else Unavailable
+        return kind(f"JetStream: {error.description} ({error.err_code})")
     return Refused(error)

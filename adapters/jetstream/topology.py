@@ -1,14 +1,17 @@
 """The names of subjects and streams, and how the streams are made."""
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, to_builtins
 
-from adapters.jetstream.api import JetStreamApi, Refused, stream_exists
+from adapters.jetstream.api import JetStreamApi, NotMade, Refused, stream_exists
 from commands.ports import Task
 from domain.record import Recorded
+
+_log = logging.getLogger(__name__)
 
 window_bytes_max = 1024**3
 """The events stream: a window on the newest events, not an archive."""
@@ -104,6 +107,17 @@ async def ensure(api: JetStreamApi, topology: Topology) -> None:
     """
     for name, wanted in topology.streams().items():
         await _ensure_stream(api, name, wanted)
+    try:
+        await _ensure_consumer(api, topology)
+    except NotMade as error:
+        # The queue can be lost: the policy fills a new one from the store.
+        _log.warning("the work queue is made anew, since its consumer cannot be: %s", error.message)
+        await api.call(f"STREAM.DELETE.{topology.tasks}")
+        await _ensure_stream(api, topology.tasks, topology.streams()[topology.tasks])
+        await _ensure_consumer(api, topology)
+
+
+async def _ensure_consumer(api: JetStreamApi, topology: Topology) -> None:
     await api.call(
         f"CONSUMER.CREATE.{topology.tasks}.{consumer_name}",
         {"stream_name": topology.tasks, "config": topology.consumer()},
