@@ -181,23 +181,36 @@ class Load:
     async def _connected(self) -> Client:
         async with self._connecting:
             if self._client is None or self._client.is_closed:
-                way = self._way()
-                connecting = nats.connect(
-                    way.url,
-                    token=way.token or None,
-                    allow_reconnect=False,
-                    connect_timeout=2,
-                    error_cb=_unheard,
-                )
-                # The library waits without end for the first words of a server that dies.
-                self._client = await asyncio.wait_for(connecting, 2 * request_seconds)
+                self._client = await self._connect()
             return self._client
+
+    async def _connect(self) -> Client:
+        way, client = self._way(), Client()
+        connecting = client.connect(
+            way.url,
+            token=way.token or None,
+            allow_reconnect=False,
+            connect_timeout=2,
+            error_cb=_unheard,
+        )
+        try:
+            # The library waits without end for the first words of a server that dies.
+            await asyncio.wait_for(connecting, 2 * request_seconds)
+        except BaseException:
+            await _closed(client)
+            raise
+        return client
 
     async def _forget(self) -> None:
         client, self._client = self._client, None
-        if client is not None and not client.is_closed:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(client.close(), request_seconds)
+        if client is not None:
+            await _closed(client)
+
+
+async def _closed(client: Client) -> None:
+    if not client.is_closed:
+        with suppress(TimeoutError, nats.errors.Error, OSError):
+            await asyncio.wait_for(client.close(), request_seconds)
 
 
 async def _unheard(_: Exception) -> None:
