@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from commands.ports import Clock, OpenStep, OpenSteps, TaskQueue
+from domain.limits import offered_max
 
 page_steps_max = 500
 """Open steps read at once."""
@@ -18,7 +19,7 @@ page_steps_max = 500
 full_round_seconds = 30.0
 """How long a lost task can stay lost."""
 
-waiting_max = 16
+waiting_max = offered_max
 """Tasks of one run that wait in the queue: nobody waits behind more of them."""
 
 taken_seconds = 3.0
