@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 
 import anyio
 import psutil
@@ -29,6 +30,9 @@ class Guard:
         self._memory_bytes = memory_bytes
         self._log = log
         self._cut = False
+        self._ended = False
+        self._turn = Lock()
+        """Looks are taken in threads of their own: the last one may still be on its way."""
         self._looks = 0
         self.exceeded: int | None = None
         """What it had when it was killed for it."""
@@ -44,16 +48,19 @@ class Guard:
 
     def finish(self) -> None:
         """Cut the log for the last time."""
-        if self._log is not None and (_is_long(self._log) or self._cut):
-            _cut(self._log)
-            with open(self._log, "ab") as file:
-                file.write(_CUT)
+        with self._turn:
+            self._ended = True
+            if self._log is not None and (_is_long(self._log) or self._cut):
+                _cut(self._log)
+                with open(self._log, "ab") as file:
+                    file.write(_CUT)
 
     def _look(self, whole: bool) -> int:
-        if self._log is not None and _is_long(self._log):
-            # The child appends: what it writes next follows the cut.
-            self._cut = True
-            _cut(self._log)
+        with self._turn:
+            if self._log is not None and not self._ended and _is_long(self._log):
+                # The child appends: what it writes next follows the cut.
+                self._cut = True
+                _cut(self._log)
         return resident_bytes(self._child.pid, whole)
 
 
