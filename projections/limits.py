@@ -3,8 +3,9 @@
 feed_events_max = 1_000
 """Events taken from the feed into one transaction: keeps a live view a few milliseconds behind."""
 
-log_events_max = 5_000
-"""Events read from the log into one transaction: large enough to merge changes of whole runs."""
+log_events_max = 2_000
+"""Events read from the log into one transaction: enough to merge changes of whole runs, and few
+enough to stay in the processor's cache until they are written."""
 
 beside_events_max = 1_000
 """Events folded at once beside a live view: a few milliseconds in which nothing else is done."""

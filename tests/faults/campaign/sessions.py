@@ -15,6 +15,7 @@ from tests.faults.campaign import (
     poison,
     poisoned,
     power,
+    sealing,
     signals,
     simulated,
     upgrades,
@@ -35,6 +36,7 @@ SESSIONS: Mapping[str, Session] = {
     **writers.SESSIONS,
     **burdens.SESSIONS,
     **copies.SESSIONS,
+    **sealing.SESSIONS,
     **deliveries.SESSIONS,
     **upgrades.SESSIONS,
     "R9 harmed event store": harm.store,
@@ -64,6 +66,7 @@ SMALL: Mapping[str, int] = {
     "R17 concurrent writers": 3,
     "R20 oversized": 3,
     "R24 backup": 1,
+    "R24 sealed under load": 3,
     "R25 replay": 2,
     "R28 graceful stop": 1,
 }

@@ -3,15 +3,18 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 import psutil
 import psycopg
+import pyarrow
+import pyarrow.parquet
 from eventsourcing.persistence import Notification
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
@@ -38,7 +41,11 @@ class System(Protocol):
         ...
 
     def stock_reader(self) -> Sequence[Notification]:
-        """Every event, by a reader that is none of ours."""
+        """Every event, by readers that are none of ours."""
+        ...
+
+    def sealed(self) -> Sequence[Notification]:
+        """Those of them that stand in segments."""
         ...
 
     def verify_chain(self) -> None:
@@ -119,9 +126,15 @@ class Embedded:
                 found[-1].id if found else 0, page, inclusive_of_start=False
             ):
                 found.extend(rows)
-            return found
         finally:
             datastore.close()
+        return in_order(found, self.sealed())
+
+    def sealed(self) -> Sequence[Notification]:
+        with closing(sqlite3.connect(self.data / "events.db")) as connection:
+            names = connection.execute("SELECT name FROM sealed_segments").fetchall()
+        folder = self.data / "segments"
+        return [one for (name,) in names for one in events_in((folder / name).read_bytes())]
 
     def verify_chain(self) -> None:
         proof = self.project.json("verify", "--chain")
@@ -217,7 +230,7 @@ class Cluster:
         return Way(f"nats://127.0.0.1:{self._port}")
 
     def stock_reader(self) -> Sequence[Notification]:
-        return [
+        live = [
             Notification(
                 originator_id=row[0],
                 originator_version=row[1],
@@ -230,6 +243,11 @@ class Cluster:
                 " FROM stored_events ORDER BY notification_id"
             )
         ]
+        return in_order(live, self.sealed())
+
+    def sealed(self) -> Sequence[Notification]:
+        segments = self._rows("SELECT content FROM sealed_segments")
+        return [one for (content,) in segments for one in events_in(content)]
 
     def last_position(self) -> int:
         """Of the events that are stored now."""
@@ -262,6 +280,27 @@ class Cluster:
             self._postgres.url(self.database), password=PASSWORD, autocommit=True
         ) as connection:
             return connection.execute(statement.encode()).fetchall()
+
+
+def events_in(segment: bytes) -> list[Notification]:
+    """The events of a segment, by what its format says and nothing of ours."""
+    return [
+        Notification(
+            originator_id=UUID(row["originator_id"]),
+            originator_version=row["originator_version"],
+            topic=row["topic"],
+            state=row["state"],
+            id=row["position"],
+        )
+        for row in pyarrow.parquet.read_table(pyarrow.BufferReader(segment)).to_pylist()
+    ]
+
+
+def in_order(
+    live: Sequence[Notification], sealed: Sequence[Notification]
+) -> Sequence[Notification]:
+    """Both by position; one that stands in both is there twice."""
+    return sorted([*live, *sealed], key=lambda one: one.id) if sealed else live
 
 
 def _answers(project: Project, query: str, arguments: Mapping[str, object]) -> list[dict[str, Any]]:
