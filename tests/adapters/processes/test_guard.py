@@ -22,5 +22,5 @@ async def test_a_look_that_comes_too_late_leaves_the_end_of_the_log(tmp_path: Pa
     await guard.look()
     guard.finish()
     await guard.look()
-    await process.communicate()
+    await process.communicate(b"")
     assert log.read_bytes().endswith(b"[the log ends here: it reached its limit of 16 MiB]\n")

@@ -2,60 +2,77 @@
 
 import random
 import subprocess
-from functools import partial
+import time
 
 from tests.e2e.project import HEADWATER
 from tests.faults.campaign.kills import struck
 from tests.faults.campaign.room import Counted, Room, Session
 from tests.faults.campaign.systems import Cluster, Embedded, cluster, embedded
 
-kill_share = 0.6
-life_seconds = (0.3, 1.2)
-"""Of a sealer that is killed; it begins with its work after about 0.4 s."""
-
+kill_share = 0.7
 seal_seconds_max = 60.0
+
+
+class _Sealer:
+    """Seals whatever has ended. Every now and then it is killed, at any moment of its life: how long
+    that is it knows from the last one that came to its end."""
+
+    def __init__(self, system: Embedded | Cluster) -> None:
+        self._system = system
+        self._life_seconds = 0.0
+        self.killed = 0
+
+    def strike(self, chance: random.Random) -> str:
+        if self._life_seconds and chance.random() < kill_share:
+            return self._begin_and_kill(self._life_seconds * chance.uniform(0.3, 1.0))
+        begun = time.monotonic()
+        sealer = self._begin()
+        _, told = sealer.communicate(timeout=seal_seconds_max)
+        assert sealer.returncode == 0, f"R24: sealing ended with {sealer.returncode}: {told!r}"
+        self._life_seconds = time.monotonic() - begun
+        return "sealed"
+
+    def _begin_and_kill(self, seconds: float) -> str:
+        sealer = self._begin()
+        try:
+            sealer.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            sealer.kill()
+            sealer.communicate()
+            self.killed += 1
+            return f"sealer killed after {seconds:.2f} s"
+        return "sealed, before it was killed"
+
+    def _begin(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [HEADWATER, "retain", "--before", "0s", "--json"],
+            cwd=self._system.project.folder,
+            env=self._system.project.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+
+def _struck(system: Embedded | Cluster, seed: int, strikes: int) -> Counted:
+    sealer = _Sealer(system)
+    counted = struck(system, sealer.strike, seed, strikes)
+    sealed = len(system.sealed())
+    assert sealed, "R24: nothing was sealed, so nothing was tried"
+    counted.counts.update(sealed=sealed, killed=sealer.killed)
+    return counted
 
 
 def in_file(room: Room, seed: int, strikes: int) -> Counted:
     """The store is a file that the service writes at the same time."""
     with embedded(room.folder) as system:
-        return _told(system, struck(system, partial(_seal, system), seed, strikes))
+        return _struck(system, seed, strikes)
 
 
 def in_database(room: Room, seed: int, strikes: int) -> Counted:
     """The store is a database, and each role a process."""
     with cluster(room.folder, room.postgres(), room.free_port()) as system:
-        return _told(system, struck(system, partial(_seal, system), seed, strikes))
-
-
-def _seal(system: Embedded | Cluster, chance: random.Random) -> str:
-    sealer = subprocess.Popen(
-        [HEADWATER, "retain", "--before", "0s", "--json"],
-        cwd=system.project.folder,
-        env=system.project.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    if chance.random() >= kill_share:
-        _, told = sealer.communicate(timeout=seal_seconds_max)
-        assert sealer.returncode == 0, f"R24: sealing ended with {sealer.returncode}: {told!r}"
-        return "sealed"
-    seconds = chance.uniform(*life_seconds)
-    try:
-        sealer.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        sealer.kill()
-        sealer.communicate()
-    return f"sealer killed after {seconds:.2f} s"
-
-
-def _told(system: Embedded | Cluster, counted: Counted) -> Counted:
-    """With how many events were sealed, of which there must be some."""
-    sealed = len(system.sealed())
-    assert sealed, "R24: nothing was sealed, so nothing was tried"
-    counted.counts["sealed"] = sealed
-    return counted
+        return _struck(system, seed, strikes)
 
 
 SESSIONS: dict[str, Session] = {
