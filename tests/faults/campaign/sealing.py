@@ -14,8 +14,8 @@ seal_seconds_max = 60.0
 
 
 class _Sealer:
-    """Seals whatever has ended. Every now and then it is killed, at any moment of its life: how long
-    that is it knows from the last one that came to its end."""
+    """Seals whatever has ended. Often it is killed, at any moment of its life: how long that is is
+    known from the last one that came to its end."""
 
     def __init__(self, system: Embedded | Cluster) -> None:
         self._system = system
