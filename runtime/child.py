@@ -20,6 +20,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -68,6 +69,8 @@ _definitions_max = 16
 
 _engine_memory_share = 0.6
 """Of a step's memory, for the engine; the rest is for Python, Arrow and what the engine hides."""
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Known(Struct, frozen=True):
@@ -279,23 +282,31 @@ def _print_nowhere(log: Path) -> bool:
         with suppress(OSError, ValueError):
             stream.flush()
     written = os.fstat(1).st_size > 0
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     for standard in (1, 2):
-        os.dup2(nowhere, standard)
-    os.close(nowhere)
+        os.dup2(_nowhere(), standard)
     if not written:
-        log.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(log)
     return written
 
 
+@cache
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_WRONLY)
+
+
 def _resident_bytes() -> int:
-    try:
-        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
-    except OSError:
-        return 0
-    pages = int(os.read(descriptor, 256).split()[1])
-    os.close(descriptor)
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    statm = _statm()
+    return int(os.pread(statm, 256, 0).split()[1]) * _PAGE_BYTES if statm is not None else 0
+
+
+@cache
+def _statm() -> int | None:
+    """The file in which the system tells this process's memory anew each time; None where there is
+    none."""
+    with suppress(OSError):
+        return os.open("/proc/self/statm", os.O_RDONLY)
+    return None
 
 
 def main() -> None:

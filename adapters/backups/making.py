@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from adapters.backups.copying import copied, translated
-from adapters.disk import hash_and_sync, sync, write_synced
+from adapters.disk import hash_and_sync, sync, write_new
 from domain.backup import MANIFEST, KeptFile, Manifest
 from domain.errors import Malformed
 
@@ -46,7 +46,7 @@ class Making:
         """Put it in its place, whole: nothing is there before, and all of it after."""
         content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         with translated(self._target):
-            write_synced(self.folder / MANIFEST, content + b"\n")
+            write_new(self.folder / MANIFEST, content + b"\n", synced=True)
             for folder, _, _ in os.walk(self.folder):
                 sync(Path(folder))
             self.folder.rename(self._target)

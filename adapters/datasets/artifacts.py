@@ -20,7 +20,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.disk import hash_of, io_translated, sync
+from adapters.disk import hash_of, io_translated, read_whole, sync, write_new
 from commands.steps.ports import Artifacts, Kept, Written, broken
 from domain.data.dataset import DatasetVersion
 
@@ -38,7 +38,8 @@ _NO_LINKS = frozenset((EPERM, ENOTSUP, ENOSYS, EXDEV, EMLINK))
 _looked_at_max = 1_024
 """Datasets of which it is remembered how their files were left."""
 
-_Mark = tuple[int, int, int]
+Mark = tuple[int, int, int]
+"""A file: where it is, how large it is and when it was written."""
 
 T = TypeVar("T")
 
@@ -51,11 +52,14 @@ class FileArtifacts(Artifacts):
         self._keys = keys
         self._scratch = scratch
         self._lent: set[Path] = set()
+        self._gone: set[str] = set()
+        """What was written to these scratch paths lies elsewhere by now."""
         self._has_room = False
-        self._looked_at: dict[str, tuple[_Mark, int]] = {}
+        self._looked_at: dict[str, tuple[Mark, int]] = {}
         """A dataset's fingerprint → its file as it was found whole, and how many rows it has."""
-        self._on_disk: dict[str, _Mark] = {}
-        """A dataset's fingerprint → its file as this process put it on the disk."""
+        self._on_disk: dict[str, Mark] = {}
+        """A dataset's fingerprint → its file as this process put it on the disk. Nobody has touched
+        one that is still like that."""
 
     def path_of(self, version: DatasetVersion) -> str:
         path = self.place(version.fingerprint)
@@ -87,7 +91,8 @@ class FileArtifacts(Artifacts):
 
     def reclaim(self) -> None:
         while self._lent:
-            self._lent.pop().unlink(missing_ok=True)
+            self.discard(str(self._lent.pop()))
+        self._gone.clear()
 
     def scratch(self) -> str:
         with io_translated(str(self._scratch)):
@@ -99,28 +104,33 @@ class FileArtifacts(Artifacts):
             fingerprint, size = hash_of(scratch)
             known = self._looked_at.get(fingerprint)
             rows = known[1] if known else rows_in(scratch)
-        self.hold(scratch, fingerprint, size)
-        self._note(fingerprint, self.place(fingerprint), rows)
+        mark = self.hold(scratch, fingerprint, size)
+        _keep_last(self._looked_at, fingerprint, (mark, rows))
         return Written(fingerprint=fingerprint, rows=rows, bytes=size)
 
-    def hold(self, scratch: str, fingerprint: str, size: int) -> None:
-        """Move a file whose hash is known; synced on return."""
+    def hold(self, scratch: str, fingerprint: str, size: int) -> Mark:
+        """Move a file whose hash is known; synced on return, and as it is then."""
         place = self.place(fingerprint)
         with io_translated(scratch):
             _use(place)
-            if self._is_on_disk(place, fingerprint):
-                os.unlink(scratch)
-                return
-            if size <= _compared_bytes_max and _holds(place, fingerprint):
+            mark = self._on_disk.get(fingerprint)
+            if mark is not None and mark == _mark_if_there(place):
                 os.unlink(scratch)
             else:
-                self._move(scratch, place)
-            sync(place.parent)
-            _keep_last(self._on_disk, fingerprint, _mark(place))
+                if size <= _compared_bytes_max and _holds(place, fingerprint):
+                    os.unlink(scratch)
+                else:
+                    self._move(scratch, place)
+                sync(place.parent)
+                mark = _mark(place)
+                _keep_last(self._on_disk, fingerprint, mark)
+        self._gone.add(scratch)
+        return mark
 
     def discard(self, scratch: str) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(scratch)
+        if scratch not in self._gone:
+            with suppress(FileNotFoundError):
+                os.unlink(scratch)
 
     def find(self, key: str, of: UUID | None = None) -> Kept | None:
         path = self._keys / f"{key}.json"
@@ -136,18 +146,24 @@ class FileArtifacts(Artifacts):
     def keep(self, key: str, kept: Kept, *, anew: bool = False) -> Kept:
         path = self._keys / f"{key}.json"
         temporary = self._keys / f".{key}.{uuid4().hex}"
+        content = msgspec.json.encode(kept)
         with io_translated(str(path)):
-            self._keys.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(msgspec.json.encode(kept))
+            try:
+                write_new(temporary, content, synced=False)
+            except FileNotFoundError:
+                self._keys.mkdir(parents=True, exist_ok=True)
+                write_new(temporary, content, synced=False)
             try:
                 if anew and (first := _read(path)) and not _is_same_step(first, kept):
-                    path.unlink(missing_ok=True)
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
                 first = self._link(temporary, path, key)
                 if first is not None and anew and not _is_same_step(first, kept):
                     os.replace(temporary, path)
                     first = None
             finally:
-                temporary.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
         return first or kept
 
     def _move(self, scratch: str, place: Path) -> None:
@@ -172,36 +188,21 @@ class FileArtifacts(Artifacts):
         """Whether a dataset that is used from now on is as recorded: that is looked at once, and
         again where the file was written since."""
         _use(path)
-        try:
-            found = _mark(path), version.rows
-        except OSError:
+        mark = _mark_if_there(path)
+        if mark is None:
             return False
+        found = mark, version.rows
         if self._looked_at.get(version.fingerprint) == found:
             return True
         if not is_as_made(path, version):
             return False
-        self._remember(version.fingerprint, found)
+        _keep_last(self._looked_at, version.fingerprint, found)
         return True
 
     def _make_room(self) -> None:
         if not self._has_room:
             self._scratch.mkdir(parents=True, exist_ok=True)
             self._has_room = True
-
-    def _is_on_disk(self, place: Path, fingerprint: str) -> bool:
-        """Whether this process has put it there, and nobody has touched it since."""
-        try:
-            return self._on_disk.get(fingerprint) == _mark(place)
-        except OSError:
-            return False
-
-    def _note(self, fingerprint: str, path: Path, rows: int) -> None:
-        """Remember a file that was just made."""
-        with suppress(OSError):
-            self._remember(fingerprint, (_mark(path), rows))
-
-    def _remember(self, fingerprint: str, found: tuple[_Mark, int]) -> None:
-        _keep_last(self._looked_at, fingerprint, found)
 
     def place(self, fingerprint: str) -> Path:
         """Where a dataset lies, if it is there."""
@@ -216,7 +217,7 @@ def _keep_last(known: dict[str, T], fingerprint: str, found: T) -> None:
 
 def _read(path: Path) -> Kept | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Kept)
+        return msgspec.json.decode(read_whole(path), type=Kept)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -242,10 +243,15 @@ def _use(path: Path) -> None:
             os.utime(path)
 
 
-def _mark(path: Path) -> _Mark:
-    """What changes with whatever is written to a file."""
+def _mark(path: Path) -> Mark:
     found = os.stat(path)
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _mark_if_there(path: Path) -> Mark | None:
+    with suppress(OSError):
+        return _mark(path)
+    return None
 
 
 def _is_whole(path: Path, version: DatasetVersion) -> bool:

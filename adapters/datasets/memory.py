@@ -17,6 +17,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from adapters.disk import read_whole
 from domain.data.dataset import OuterDataset
 
 remembered_max = 10_000
@@ -90,7 +91,7 @@ class SourceMemory:
 
     def _read(self, path: str) -> _Remembered | None:
         try:
-            found = msgspec.json.decode(self._place(path).read_bytes(), type=_Remembered)
+            found = msgspec.json.decode(read_whole(self._place(path)), type=_Remembered)
         except (OSError, msgspec.DecodeError):
             return None
         return found if found.path == path else None

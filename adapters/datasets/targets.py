@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from adapters.datasets.files import inside
-from adapters.disk import hash_and_sync, io_translated, sync, write_synced
+from adapters.disk import hash_and_sync, io_translated, sync, write_new
 from commands.steps.ports import Draft, Mark, Sinks, broken
 from domain.data.dataset import OuterDataset
 
@@ -135,7 +135,7 @@ def _put_mark(target: Path, mark: Mark) -> None:
     # Under the folder's lock nobody else writes this file; one that is there was left by a crash.
     temporary = target.with_name(f".{target.name}.headwater.json.new")
     temporary.unlink(missing_ok=True)
-    write_synced(temporary, msgspec.json.encode(mark))
+    write_new(temporary, msgspec.json.encode(mark), synced=True)
     os.replace(temporary, _mark_path(target))
 
 

@@ -19,7 +19,7 @@ from types import ModuleType, TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.disk import io_translated
+from adapters.disk import io_translated, write_new
 from adapters.engines import bundle
 from adapters.engines.distributions import libraries
 from commands.steps.ports import Functions, StepBroken, broken
@@ -28,6 +28,10 @@ from domain.run.events import ParamValue
 
 _ROW_GROUP_ROWS = 122_880
 """What DuckDB reads best with several threads."""
+
+_small_bytes_max = 1 << 20
+"""A file up to this size is read and written in one piece: Arrow does it in a dozen, and has other
+threads read for it."""
 
 
 class BundleFunctions(Functions):
@@ -109,15 +113,15 @@ def _arguments(
 
 def _table(path: str) -> pa.Table:
     with pa.OSFile(path, "rb") as whole:
-        file = pq.ParquetFile(whole)
+        is_small = whole.size() <= _small_bytes_max
+        file = pq.ParquetFile(pa.BufferReader(whole.read_buffer()) if is_small else whole)
         return file.read(use_threads=file.metadata.num_rows > _ROW_GROUP_ROWS)
 
 
 def _write(function: str, result: object, target: str) -> None:
     if isinstance(result, pa.Table):
         _hold_columns(function, result.schema)
-        with pa.OSFile(target, "wb") as file:
-            pq.write_table(result, file, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
+        _write_table(result, target)
         return
     if isinstance(result, pa.RecordBatchReader):
         reader = result
@@ -134,6 +138,16 @@ def _write(function: str, result: object, target: str) -> None:
     with reader, pq.ParquetWriter(target, reader.schema, compression="lz4") as writer:
         for batch in reader:
             writer.write_batch(batch, row_group_size=_ROW_GROUP_ROWS)
+
+
+def _write_table(table: pa.Table, target: str) -> None:
+    if table.nbytes > _small_bytes_max:
+        with pa.OSFile(target, "wb") as file:
+            pq.write_table(table, file, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
+        return
+    whole = pa.BufferOutputStream()
+    pq.write_table(table, whole, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
+    write_new(target, memoryview(whole.getvalue()), synced=False)
 
 
 def _hold_columns(function: str, schema: pa.Schema) -> None:
