@@ -121,7 +121,8 @@ def _table(path: str) -> pa.Table:
 def _write(function: str, result: object, target: str) -> None:
     if isinstance(result, pa.Table):
         _hold_columns(function, result.schema)
-        _write_table(result, target)
+        with io_translated(target):
+            _write_table(result, target)
         return
     if isinstance(result, pa.RecordBatchReader):
         reader = result
@@ -135,9 +136,8 @@ def _write(function: str, result: object, target: str) -> None:
             hint="return a pyarrow.Table, a RecordBatchReader or anything with an Arrow stream",
         )
     _hold_columns(function, reader.schema)
-    with reader, pq.ParquetWriter(target, reader.schema, compression="lz4") as writer:
-        for batch in reader:
-            writer.write_batch(batch, row_group_size=_ROW_GROUP_ROWS)
+    with reader:
+        _write_batches(reader, target)
 
 
 def _write_table(table: pa.Table, target: str) -> None:
@@ -148,6 +148,19 @@ def _write_table(table: pa.Table, target: str) -> None:
     whole = pa.BufferOutputStream()
     pq.write_table(table, whole, compression="lz4", row_group_size=_ROW_GROUP_ROWS)
     write_new(target, memoryview(whole.getvalue()), synced=False)
+
+
+def _write_batches(reader: pa.RecordBatchReader, target: str) -> None:
+    """What the disk says is told as such, and what the function raises as its own."""
+    with io_translated(target):
+        writer = pq.ParquetWriter(target, reader.schema, compression="lz4")
+    try:
+        for batch in reader:
+            with io_translated(target):
+                writer.write_batch(batch, row_group_size=_ROW_GROUP_ROWS)
+    finally:
+        with io_translated(target):
+            writer.close()
 
 
 def _hold_columns(function: str, schema: pa.Schema) -> None:
