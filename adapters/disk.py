@@ -47,7 +47,7 @@ def read_whole(path: str | Path) -> bytes:
 
 def write_new(path: str | Path, content: bytes | memoryview, *, synced: bool) -> None:
     """Make a new file; its content is on the disk when this returns if it is to be `synced`."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         view = memoryview(content)
         while view:

@@ -52,8 +52,6 @@ class FileArtifacts(Artifacts):
         self._keys = keys
         self._scratch = scratch
         self._lent: set[Path] = set()
-        self._gone: set[str] = set()
-        """What was written to these scratch paths lies elsewhere by now."""
         self._has_room = False
         self._looked_at: dict[str, tuple[Mark, int]] = {}
         """A dataset's fingerprint → its file as it was found whole, and how many rows it has."""
@@ -92,7 +90,6 @@ class FileArtifacts(Artifacts):
     def reclaim(self) -> None:
         while self._lent:
             self.discard(str(self._lent.pop()))
-        self._gone.clear()
 
     def scratch(self) -> str:
         with io_translated(str(self._scratch)):
@@ -124,13 +121,11 @@ class FileArtifacts(Artifacts):
                 sync(place.parent)
                 mark = _mark(place)
                 _keep_last(self._on_disk, fingerprint, mark)
-        self._gone.add(scratch)
         return mark
 
     def discard(self, scratch: str) -> None:
-        if scratch not in self._gone:
-            with suppress(FileNotFoundError):
-                os.unlink(scratch)
+        with suppress(FileNotFoundError):
+            os.unlink(scratch)
 
     def find(self, key: str, of: UUID | None = None) -> Kept | None:
         path = self._keys / f"{key}.json"
@@ -149,22 +144,23 @@ class FileArtifacts(Artifacts):
         content = msgspec.json.encode(kept)
         with io_translated(str(path)):
             try:
-                write_new(temporary, content, synced=False)
-            except FileNotFoundError:
-                self._keys.mkdir(parents=True, exist_ok=True)
-                write_new(temporary, content, synced=False)
-            try:
+                self._write_key(temporary, content)
                 if anew and (first := _read(path)) and not _is_same_step(first, kept):
-                    with suppress(FileNotFoundError):
-                        os.unlink(path)
+                    self.discard(str(path))
                 first = self._link(temporary, path, key)
                 if first is not None and anew and not _is_same_step(first, kept):
                     os.replace(temporary, path)
                     first = None
             finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
+                self.discard(str(temporary))
         return first or kept
+
+    def _write_key(self, temporary: Path, content: bytes) -> None:
+        try:
+            write_new(temporary, content, synced=False)
+        except FileNotFoundError:  # the first one of all
+            self._keys.mkdir(parents=True, exist_ok=True)
+            write_new(temporary, content, synced=False)
 
     def _move(self, scratch: str, place: Path) -> None:
         sync(scratch)

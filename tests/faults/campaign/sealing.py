@@ -25,6 +25,8 @@ class _Sealer:
     def strike(self, chance: random.Random) -> str:
         if self._life_seconds and chance.random() < kill_share:
             return self._begin_and_kill(self._life_seconds * chance.uniform(0.3, 1.0))
+        if not self._life_seconds:
+            self._system.project.until(self._has_work, seal_seconds_max)
         begun = time.monotonic()
         sealer = self._begin()
         _, told = sealer.communicate(timeout=seal_seconds_max)
@@ -42,6 +44,9 @@ class _Sealer:
             self.killed += 1
             return f"sealer killed after {seconds:.2f} s"
         return "sealed, before it was killed"
+
+    def _has_work(self) -> bool:
+        return bool(self._system.project.json("retain", "--before", "0s", "--dry-run")["runs"])
 
     def _begin(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
