@@ -15,19 +15,17 @@ from functools import cache
 from adapters.postgres import PATIENT, Database, Session, Sessions
 from adapters.readmodels import named
 from adapters.readmodels.dialect import POSTGRES
-from adapters.readmodels.known import PREPARE, Known, View, columns_named, place_of
+from adapters.readmodels.known import PREPARE, Known, View, columns_named
+from adapters.readmodels.postgres_moves import Move, Moves
 from adapters.readmodels.postgres_shadow import open_shadow
 from adapters.readmodels.postgres_tables import (
     SCHEMA,
-    SET_PLACE,
     WHAT,
     alone,
     columns_of,
     in_schema,
     known_view,
     replace_tables,
-    with_any_text,
-    write,
 )
 from adapters.readmodels.statements import BulkStatements
 from domain.errors import Conflict, Defect
@@ -46,6 +44,7 @@ class PostgresReadModels(ReadModels):
     def __init__(self, database: Database, writer: Sessions, reader: Sessions) -> None:
         self._database = database
         self._writer = writer
+        self._moves = Moves(writer)
         self._reader = reader
         self._queries = named.load(POSTGRES)
         self._tables: dict[str, BulkStatements] = {}
@@ -102,16 +101,7 @@ class PostgresReadModels(ReadModels):
         statements = self._tables.get(view)
         if statements is None:
             raise Defect(f"view {view} was neither created nor asked for its checkpoint")
-        async with self._writer.session() as session:
-            places = (view, *place_of(checkpoint), *place_of(expected))
-
-            async def work(rows: Sequence[Bulk]) -> None:
-                async with session.transaction():
-                    if await session.fetchval(_MOVE, *places) is None:
-                        raise Conflict(f"view {view}", expected.position if expected else 0)
-                    await write(session, statements, rows)
-
-            await with_any_text(work, changes)
+        await self._moves.make(Move(view, statements, expected, changes, checkpoint))
 
     async def query(self, name: str, arguments: Mapping[str, Value]) -> Sequence[Row]:
         text, names = _numbered(self._queries.text(name))
@@ -123,13 +113,6 @@ class PostgresReadModels(ReadModels):
         self, view: str, version: int, tables: Sequence[Table]
     ) -> AbstractAsyncContextManager[Shadow]:
         return open_shadow(self._database, View(view, version, tuple(tables)))
-
-
-_MOVE = f"""
-{SET_PLACE} AND (store_id, position, event_id, events, digest)
-    IS NOT DISTINCT FROM ($7, $8, $9, $10, $11)
-RETURNING 1
-"""
 
 
 async def _whole_view(
