@@ -25,6 +25,8 @@ class Ear:
         self._listener: asyncio.Task[None] | None = None
         self._closing = anyio.Event()
         self._newest: Position = 0
+        self._hears = False
+        """Whether it is told of everything, as far as it can know."""
         self._grown = anyio.Event()
 
     def reached(self, position: Position) -> None:
@@ -33,19 +35,24 @@ class Ear:
         self._grown.set()
         self._grown = anyio.Event()
 
+    async def heard(self, after: Position, seconds: float) -> Position:
+        """The newest position that it knows of, as soon as that lies behind `after`, or after
+        `seconds`. It asks nobody: what it misses it hears of when it listens again."""
+        if self._listener is None and not self._closing.is_set():
+            self._listener = asyncio.create_task(self._listen(), name="event store listener")
+        with anyio.move_on_after(seconds):
+            while self._newest <= after:
+                await self._grown.wait()
+        return self._newest
+
     async def wait(
         self, head: Callable[[], Awaitable[Position]], after: Position, seconds: float
     ) -> Position:
         """The head as soon as it lies behind `after`, or after `seconds`, whatever it is then."""
-        if self._listener is None and not self._closing.is_set():
-            self._listener = asyncio.create_task(self._listen(), name="event store listener")
-        grown = self._grown
-        found = await head()
-        with anyio.move_on_after(seconds) as limit:
-            while found <= after:
-                await grown.wait()
-                found, grown = self._newest, self._grown
-        return await head() if limit.cancelled_caught else found
+        if not self._hears:
+            self.reached(await head())
+        found = await self.heard(after, seconds)
+        return found if found > after else await head()
 
     async def close(self) -> None:
         """Listen no more."""
@@ -71,15 +78,18 @@ class Ear:
             self.reached(int(position) if position.isdecimal() else 0)
 
         def ended(_: object) -> None:
+            self._hears = False
             over.set()
 
         session.add_termination_listener(ended)
         await session.add_listener(channel, heard)
         self.reached(await session.fetchval(_HEAD))  # what was told while nobody listened
+        self._hears = not over.is_set()
         async with anyio.create_task_group() as group:
             group.start_soon(self._until_closing, over)
             await over.wait()
             group.cancel_scope.cancel()
+        self._hears = False
         session.remove_termination_listener(ended)
         if not session.is_closed():
             await session.remove_listener(channel, heard)

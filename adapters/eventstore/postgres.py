@@ -31,6 +31,8 @@ from adapters.eventstore.mapper import (
 )
 from adapters.eventstore.migrations import migrate
 from adapters.eventstore.postgres_sealed import PostgresSealed
+from adapters.eventstore.tail import FollowedLog, Tail
+from adapters.log_feed import LogFeed
 from adapters.postgres import PATIENT, Database, Session, Sessions, check_server
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
@@ -38,6 +40,7 @@ from domain.chain import Link, links_after, start_of
 from domain.errors import Unavailable
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded
+from projections.ports import EventFeed
 from projections.ports import EventLog as ReadEventLog
 from projections.stretch import Stretch
 
@@ -78,11 +81,13 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         reading: Sessions,
         ear: Ear,
         catalog: Catalog,
+        head: Position,
     ) -> None:
         self._store_id = store_id
         self._writing = writing
         self._reading = reading
         self._ear = ear
+        self._tail = Tail(head)
         self._sealed = PostgresSealed()
         self._mapper = EnvelopeMapper(catalog)
         self._writer = GroupWriter(self._commit, self._grew, catalog)
@@ -106,6 +111,7 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         ):
             await check_server(session, database)
             store_id = await migrate(session)
+            head = await session.fetchval(_SELECT_HEAD)
         async with (
             database.sessions(WHAT, 1) as writing,
             database.sessions(WHAT, readers_max) as reading,
@@ -113,7 +119,12 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         ):
             ear = Ear(listening)
             store = cls(
-                store_id=store_id, writing=writing, reading=reading, ear=ear, catalog=catalog
+                store_id=store_id,
+                writing=writing,
+                reading=reading,
+                ear=ear,
+                catalog=catalog,
+                head=head,
             )
             try:
                 yield store
@@ -176,7 +187,16 @@ class PostgresEventStore(EventStore, EventLog, ReadEventLog):
         """Wait for an event behind `after`; appends of other processes wake it, too."""
         return await self._ear.wait(self.head, after, seconds)
 
+    def feed(self) -> EventFeed:
+        """What is stored from now on, by whomever; appended here, it is read from memory."""
+        return LogFeed(FollowedLog(self, self._tail, self._ear.heard), self._tail.end)
+
+    def followed(self) -> EventLog:
+        """The log for whoever comes back for more: appended here, it is read from memory."""
+        return FollowedLog(self, self._tail, self.wait)
+
     def _grew(self, written: Sequence[Recorded]) -> None:
+        self._tail.extend(written)
         self._ear.reached(written[-1].position)
 
     async def _stream(

@@ -157,8 +157,14 @@ class SqliteEventStore(EventStore, EventLog, ReadEventLog):
         return TailFeed(self._tail)
 
     def followed(self) -> EventLog:
-        """The log for whoever comes back for more: appended here, it is read from memory."""
-        return FollowedLog(self, self._tail)
+        """The log for whoever comes back for more: appended here, it is read from memory. It waits
+        before the feeds do, so that events are on their way to the bus while the views of this
+        process take their turn."""
+        return FollowedLog(self, self._tail, self._wait_first)
+
+    async def _wait_first(self, after: Position, seconds: float) -> Position:
+        await self._tail.wait(after, seconds, first=True)
+        return self._tail.end if self._tail.end > after else await self.head()
 
     async def _commit(self, group: Sequence[Append]) -> Sequence[Outcome]:
         return await self._writing.run(partial(_insert_group, group=group, origin=self._origin))

@@ -1,7 +1,7 @@
 """The newest events of a store, kept in memory for those who follow it."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from operator import attrgetter
 from uuid import UUID
 
@@ -96,13 +96,16 @@ class TailFeed(EventFeed):
 
 
 class FollowedLog(EventLog):
-    """A log whose newest events come from memory. It waits before the feeds do, so that events are
-    on their way to the bus while the views of this process take their turn. What others have stored
-    behind them is found when a wait for more has ended without any."""
+    """A log whose newest events come from memory, where this process has appended them. What others
+    have stored behind them is found when a wait has told of it."""
 
-    def __init__(self, log: EventLog, tail: Tail) -> None:
+    def __init__(
+        self, log: EventLog, tail: Tail, wait: Callable[[Position, float], Awaitable[Position]]
+    ) -> None:
+        """`wait` waits for what is not in the tail yet, and returns the head of the log."""
         self._log = log
         self._tail = tail
+        self._wait = wait
         self._head = tail.end
         """Of the log, when it was looked at last."""
 
@@ -129,7 +132,6 @@ class FollowedLog(EventLog):
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """As promised by the port."""
-        await self._tail.wait(after, seconds, first=True)
         if self._tail.end <= after:
-            self._head = await self._log.head()
+            self._head = await self._wait(after, seconds)
         return max(self._tail.end, self._head)

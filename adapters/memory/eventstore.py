@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import anyio
 from anyio.lowlevel import checkpoint
 
+from adapters.log_feed import LogFeed
 from commands.ports import Envelope, EventLog, EventStore
 from domain.catalog import CATALOG, Catalog
 from domain.chain import Link, StoredRow, link_after, start_of
@@ -13,7 +14,7 @@ from domain.envelope import check_places
 from domain.errors import Conflict
 from domain.ids import Position, StreamId, Version
 from domain.record import Recorded, bounded_state, from_record
-from projections.ports import ChainPage, EventChain
+from projections.ports import ChainPage, EventChain, EventFeed
 from projections.ports import EventLog as ReadEventLog
 from projections.stretch import Stretch, stretch_of
 
@@ -113,6 +114,14 @@ class MemoryEventStore(EventStore, EventLog, ReadEventLog, EventChain):
     async def damage(self) -> Sequence[str]:
         """Nothing: there is no storage that could break."""
         return ()
+
+    def followed(self) -> EventLog:
+        """The log itself."""
+        return self
+
+    def feed(self) -> EventFeed:
+        """What is appended from now on."""
+        return LogFeed(self, len(self._records))
 
     async def wait(self, after: Position, seconds: float) -> Position:
         """Wait for an event behind `after`."""

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import anyio
 
-from adapters.eventstore.sqlite import SqliteEventStore
 from adapters.jetstream.client import NatsClient, NatsLookup
 from adapters.jetstream.connection import Connection
 from adapters.jetstream.endpoints import Endpoint, Endpoints, ServiceIdentity
@@ -21,7 +20,6 @@ from adapters.readmodels.open_steps import ViewOpenSteps
 from commands.dispatch import DispatchPolicy
 from commands.dispatcher import DirectSender
 from commands.outbox import OutboxRelay
-from commands.ports import EventLog
 from projections.stretch import Stretch
 from projections.worker import Applied
 from runtime.roles import Role
@@ -81,9 +79,7 @@ def presence(site: Site, role: Role, unwell: Callable[[], str]) -> EndpointsPart
 def relay(site: Site) -> RelayPart:
     """From the store to the bus."""
     publisher = JetStreamPublisher(site.connections["relay"], site.topology)
-    log: EventLog = site.events
-    if isinstance(log, SqliteEventStore):
-        log = log.followed()
+    log = site.events.followed()
     return RelayPart(OutboxRelay(log, publisher, site.clock), log, site.clock)
 
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 from msgspec import Struct
 
 from adapters.clock import SystemClock
-from adapters.eventstore.sqlite import SqliteEventStore
 from adapters.jetstream.connection import Connection, connect
 from adapters.jetstream.feed import open_feeds
 from adapters.jetstream.server import NatsServer
@@ -111,7 +110,10 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
         if "steps" in roles:
             source = await enter(JetStreamTaskSource.open(connections["work"], topology))
         if store is not None and (names := [one.name for one in views_of(roles)]):
-            feeds = await enter(_feeds(store, connections["feeds"], topology, names))
+            if "commands" in roles:
+                feeds = _own_feeds(store)
+            else:
+                feeds = await enter(_bus_feeds(connections["feeds"], topology, names))
         yield Site(
             settings=settings,
             held=held,
@@ -128,15 +130,16 @@ async def open_site(settings: Settings, held: Held, roles: Sequence[Role]) -> As
         )
 
 
+def _own_feeds(store: StoredEvents) -> Callable[[str], EventFeed]:
+    """A feed for each view, by its name, from the store to which this process appends."""
+    return lambda view: traced_feed(view, store.feed())
+
+
 @asynccontextmanager
-async def _feeds(
-    store: StoredEvents, connection: Connection, topology: Topology, names: Sequence[str]
+async def _bus_feeds(
+    connection: Connection, topology: Topology, names: Sequence[str]
 ) -> AsyncIterator[Callable[[str], EventFeed]]:
-    """A feed for each view, by its name: from a store that nobody else appends to, and else all
-    from one consumer on the bus."""
-    if isinstance(store, SqliteEventStore):
-        yield lambda view: traced_feed(view, store.feed())
-        return
+    """The same from one consumer on the bus."""
     async with open_feeds(connection, topology, len(names)) as feeds:
         by_name = {name: traced_feed(name, feed) for name, feed in zip(names, feeds, strict=True)}
         yield by_name.__getitem__

@@ -15,8 +15,8 @@ from adapters.memory.eventstore import MemoryEventStore
 from adapters.readmodels.sqlite import SqliteReadModels
 from commands.ports import EventLog, EventStore
 from domain.errors import Malformed
+from projections.ports import EventFeed, ReadModels
 from projections.ports import EventLog as ReadEventLog
-from projections.ports import ReadModels
 from runtime.datadir import DataDir, Held, unusable
 from runtime.settings import Settings
 from runtime.store import MEMORY, SQLITE, Store
@@ -24,6 +24,14 @@ from runtime.store import MEMORY, SQLITE, Store
 
 class StoredEvents(EventStore, EventLog, ReadEventLog, Protocol):
     """A store as both sides need it."""
+
+    def followed(self) -> EventLog:
+        """The log for whoever comes back for more: appended here, it is read from memory."""
+        ...
+
+    def feed(self) -> EventFeed:
+        """What is stored from now on."""
+        ...
 
 
 class Owner(Struct, frozen=True):
