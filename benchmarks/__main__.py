@@ -18,7 +18,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from benchmarks import growth, page, peers, soak, targets
+from benchmarks import bounds, growth, ledger, page, peers, soak, targets
 from benchmarks.report import Part, table
 
 AIMS = ("start", "sqlite", "postgres", "rebuild", "bulk")
@@ -39,6 +39,8 @@ def parts(options: argparse.Namespace) -> Mapping[str, Callable[[Path], Part]]:
         "beside": growth.beside,
         "soak": partial(soak.soak, minutes=options.minutes),
         "peers": peers.peers,
+        "bounds": partial(bounds.bounds, rows=options.rows),
+        "ledger": partial(ledger.ledger, rows=options.rows),
     }
 
 

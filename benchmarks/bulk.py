@@ -49,25 +49,40 @@ def make_source(folder: Path, flights: Path, rows: int) -> Path:
     return target
 
 
+_RAW = "select * from read_csv(?, nullstr = 'NA')"
+
+_FLOWN = """select * from raw where dep_time is not null and arr_time is not null
+    qualify row_number() over (
+        partition by copy, carrier, flight, origin, time_hour order by sched_dep_time desc) = 1"""
+
+
 def plain_script(source: Path, target: Path) -> None:
     """What one would write by hand: the same steps with each table in memory."""
     with duckdb.connect() as engine:
-        engine.execute(
-            "create table raw as select * from read_csv(?, nullstr = 'NA')", [str(source)]
-        )
-        engine.execute(
-            """create table flown as select * from raw
-               where dep_time is not null and arr_time is not null
-               qualify row_number() over (
-                   partition by copy, carrier, flight, origin, time_hour
-                   order by sched_dep_time desc) = 1"""
-        )
-        engine.execute(
-            """create table delays as select carrier, month, count(*) as flights,
-               avg(arr_delay) as arr_delay from flown group by all"""
-        )
-        bad = engine.execute(
-            "select count(*) from delays where carrier is null or month is null"
-        ).fetchone()
-        assert bad == (0,)
-        engine.execute(f"copy (from delays order by carrier, month) to '{target}' (format parquet)")
+        engine.execute(f"create table raw as {_RAW}", [str(source)])
+        engine.execute(f"create table flown as {_FLOWN}")
+        _finish(engine, target)
+
+
+def kept_script(source: Path, folder: Path) -> None:
+    """The same with each table kept as a file, to be read by others and used again."""
+    with duckdb.connect() as engine:
+        for name, query, given in (("raw", _RAW, [str(source)]), ("flown", _FLOWN, [])):
+            file = folder / f"{name}.parquet"
+            engine.execute(
+                f"copy ({query}) to '{file}' (format parquet, compression lz4_raw)", given
+            )
+            engine.execute(f"create view {name} as from read_parquet('{file}')")
+        _finish(engine, folder / "kept.parquet")
+
+
+def _finish(engine: duckdb.DuckDBPyConnection, target: Path) -> None:
+    engine.execute(
+        """create table delays as select carrier, month, count(*) as flights,
+           avg(arr_delay) as arr_delay from flown group by all"""
+    )
+    bad = engine.execute(
+        "select count(*) from delays where carrier is null or month is null"
+    ).fetchone()
+    assert bad == (0,)
+    engine.execute(f"copy (from delays order by carrier, month) to '{target}' (format parquet)")

@@ -42,10 +42,10 @@ def all_figures(folder: Path) -> list[Figure]:
             assert echo.stdout is not None
             echo.stdout.readline()
             bare = connection.load(callers, warm_seconds, lambda _who, _turn: (_ECHO, b"{}"))
-        connection.load(callers, warm_seconds, _pause_and_resume)
+        connection.load(callers, warm_seconds, pause_and_resume)
         seconds = str(load_seconds)
         with _beside("benchmarks.lag", str(folder / ".headwater"), seconds) as watcher:
-            load = connection.load(callers, load_seconds, _pause_and_resume)
+            load = connection.load(callers, load_seconds, pause_and_resume)
             said, _ = watcher.communicate()
     return _figures(bare, load, msgspec.json.decode(said, type=Lag))
 
@@ -53,8 +53,8 @@ def all_figures(folder: Path) -> list[Figure]:
 def load_figure(folder: Path, store: str) -> Figure:
     """The load alone, of a service that keeps its events in `store`."""
     with closing(caller(folder)) as connection:
-        connection.load(callers, warm_seconds, _pause_and_resume)
-        load = connection.load(callers, load_seconds, _pause_and_resume)
+        connection.load(callers, warm_seconds, pause_and_resume)
+        load = connection.load(callers, load_seconds, pause_and_resume)
     return Figure(
         what=f"commands/s, {callers} callers, {store}",
         value=load.per_second,
@@ -68,7 +68,8 @@ _PAYLOADS = [json.dumps({"pipeline": f"p{number}"}).encode() for number in range
 _SUBJECTS = (b"headwater.command.pipeline.pause", b"headwater.command.pipeline.resume")
 
 
-def _pause_and_resume(who: int, turn: int) -> tuple[bytes, bytes]:
+def pause_and_resume(who: int, turn: int) -> tuple[bytes, bytes]:
+    """What a caller asks for next."""
     return _SUBJECTS[turn % 2], _PAYLOADS[who]
 
 

@@ -22,9 +22,10 @@ from domain.pipeline.events import Definition
 command_seconds_max = 30.0
 """Until a command without an answer is given up; its outcome is then unknown."""
 
-tries_max = 3
+tries_max = 4
 """Times that a request is sent within its time if it may be repeated: after a partition a server
-may go on for a while to hand requests to somebody who is not there any more."""
+may go on for a while to hand requests to somebody who is not there any more. Each time it waits
+twice as long: 2, 4, 8 and 16 s for a command."""
 
 nobody_seconds_max = 1.0
 """For somebody to answer on a subject."""
@@ -61,17 +62,19 @@ class NatsClient(CommandSender):
         tries: int = 1,
     ) -> bytes:
         """One answer. Waits for the connection if it is just being made again. `tries` are how
-        often it is sent, in equal parts of `timeout`, as long as nobody answers.
+        often it is sent within `timeout`, as long as nobody answers.
 
         Raises what the service's error reply says, `TimedOut`, `Unavailable`, `TooLarge`.
         """
         await self._connection.connected(timeout)
-        for _ in range(tries - 1):
+        answer = None
+        for number in range(tries):
             with suppress(TimedOut):
-                answer = await self._ask(subject, payload, headers, timeout / tries)
+                seconds = timeout * 2**number / (2**tries - 1)
+                answer = await self._ask(subject, payload, headers, seconds)
                 break
-        else:
-            answer = await self._ask(subject, payload, headers, timeout / tries)
+        if answer is None:
+            raise TimedOut(f"no answer from {subject} within {timeout:g} s")
         raise_error(answer.data, answer.headers)
         return answer.data
 

@@ -270,7 +270,9 @@ async def start_behind(way: Way) -> Holder:
             if holder is not None:
                 return holder
             await anyio.sleep(_POLL_SECONDS)
-    raise Unavailable("the service could not be started", hint=f"{log} says why")
+    nats = way.settings.nats
+    nobody = f"nobody answers on {nats}, and " if nats else ""
+    raise Unavailable(f"{nobody}the service could not be started", hint=f"{log} says why")
 
 
 async def _idle(console: Console, service: Service) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from anyio import to_thread
 
 from adapters import telemetry
+from adapters.clock import SystemClock
 from adapters.jetstream.client import NatsClient
 from adapters.jetstream.connection import connect
 from adapters.jetstream.topology import Topology
@@ -29,8 +30,11 @@ class ClientSession(Session):
         self._client = client
         self._topology = Topology(prefix=settings.prefix)
         self._seconds = settings.request_timeout.seconds
+        self._clock = SystemClock()
 
     async def command(self, command: str, payload: Mapping[str, Any]) -> Document:
+        # With an id of ours it may be sent again where no answer comes.
+        payload = {"command_id": str(self._clock.new_id()), **payload}
         with telemetry.client(self._topology.command_subject(command)) as span:
             context = CommandContext(principal=principal(), traceparent=span.traceparent)
             return {**await self._client.send(command, payload, context)}
