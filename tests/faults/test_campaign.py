@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.faults.campaign.ledger import Ledger
+from tests.faults.campaign.load import Load, Way
 from tests.faults.campaign.room import Room
 from tests.faults.campaign.sessions import SESSIONS, SMALL
 from tests.postgres import PostgresServer
@@ -29,3 +32,12 @@ def test_all_invariants_hold_after(
     if counted.skipped:
         pytest.skip(counted.skipped)
     assert counted.strikes == SMALL[fault]
+
+
+def test_a_load_ends_with_a_failed_trial(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    nobody = Way(f"nats://127.0.0.1:{free_port()}")
+    with closing(Ledger(tmp_path / "ledger.jsonl")) as ledger:
+        load = Load(lambda: nobody, str(tmp_path), ledger, seed=1)
+        with pytest.raises(AssertionError, match="on purpose"), load.running():
+            raise AssertionError("on purpose")
+    assert not load.broken

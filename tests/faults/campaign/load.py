@@ -77,6 +77,8 @@ class Load:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._calm = threading.Event()
+        self._in_vain = threading.Event()
+        """Set where nobody may be there any more who answers."""
         self._factors = iter(range(1, commands_max))
         self.acknowledged = threading.Event()
         """Set by every acknowledgement; whoever waits for one clears it first."""
@@ -98,11 +100,15 @@ class Load:
 
     @contextmanager
     def running(self, clients: int = 3) -> Iterator[None]:
-        """Load until the end of the block; behind it every command has come to its answer."""
+        """Load until the end of the block; behind it every command has come to its answer, unless
+        the block has failed."""
         thread = threading.Thread(target=lambda: asyncio.run(self._all(clients)))
         thread.start()
         try:
             yield
+        except BaseException:
+            self._in_vain.set()
+            raise
         finally:
             self._calm.set()
             thread.join()
@@ -159,6 +165,8 @@ class Load:
                 self._ledger.answered(told, reply)
                 self.acknowledged.set()
                 return told
+            if self._in_vain.is_set():
+                break
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.Event().wait(), again_seconds)
         return told
