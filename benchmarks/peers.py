@@ -4,6 +4,7 @@ The environments are made with pip in `~/.cache/headwater-peers` (or `HEADWATER_
 peer runs a small program of `benchmarks/peer`, which prints its figures as JSON.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,10 +15,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from benchmarks import noop
 from benchmarks.page import ROOT
 from benchmarks.report import Figure, Part, median_seconds
-from benchmarks.service import environment
-from benchmarks.targets import free_port
+from benchmarks.service import environment, make_project, service
+from benchmarks.targets import free_port, rate_seconds
 from tests.postgres import PASSWORD, postgres_server
 
 PEERS = {
@@ -98,9 +102,22 @@ def _measure(name: str, program: str, packages: tuple[str, ...]) -> list[Figure]
         return _figures(name, found, cold)
 
 
-def peers(_folder: Path) -> Part:
-    """Every peer; one that cannot be installed or run is told."""
-    figures: list[Figure] = []
+def _ours(folder: Path) -> list[Figure]:
+    """Headwater itself a moment before, since the speed of a machine drifts."""
+    make_project(folder)
+    with service(folder):
+        figures = asyncio.run(noop.figures(folder, "SQLite", rate_seconds))
+    shutil.rmtree(folder / ".headwater")
+    with postgres_server(free_port()) as server:
+        url = server.url(server.database())
+        with service(folder, "--store", url, HEADWATER_STORE_PASSWORD=PASSWORD):
+            figures += asyncio.run(noop.figures(folder, "PostgreSQL", rate_seconds))
+    return [replace(one, what=f"Headwater: {one.what}", reach="") for one in figures]
+
+
+def peers(folder: Path) -> Part:
+    """Every peer behind Headwater; one that cannot be installed or run is told."""
+    figures = _ours(folder)
     missing: list[str] = []
     for name, (program, packages) in PEERS.items():
         print(f"  {name} …", flush=True)
