@@ -31,7 +31,6 @@ from adapters.datasets.cached import open_artifacts, send_log
 from adapters.datasets.files import FileSources
 from adapters.datasets.memory import SourceMemory
 from adapters.datasets.targets import FileSinks
-from adapters.disk import io_translated
 from adapters.engines.duckdb import DuckEngines
 from adapters.engines.ledger.accountant import QueryAccountant
 from adapters.engines.lineage.tracer import ColumnTracer
@@ -53,7 +52,8 @@ from adapters.processes.messages import (
     frame,
     read_request,
 )
-from adapters.processes.places import log_name, scratch_of
+from adapters.processes.output import Output
+from adapters.processes.places import log_name, output_of, scratch_of
 from commands.steps.ahead import made_by, steps_of, work_behind
 from commands.steps.ports import StepBroken, Workbench
 from commands.steps.task import carry_out
@@ -95,6 +95,7 @@ class Server:
 
     def __init__(self, place: Place, threads: int) -> None:
         self._place = place
+        self._output = Output(output_of(place.data, os.getpid()))
         scratch = scratch_of(place.data, os.getpid())
         scratch.mkdir(parents=True, exist_ok=True)
         self._artifacts = open_artifacts(place.data, scratch, place.datasets)
@@ -153,16 +154,19 @@ class Server:
         log = Path(room.log)
         self._engines.memory_bytes = int(room.memory_bytes * _engine_memory_share)
         try:
-            _print_to(log)
+            self._output.begin(log)
+            return self._done(work, log, known)
         except StepBroken as stopped:
             return Failed(error=stopped.error)
+
+    def _done(self, work: StepWork, log: Path, known: Known) -> StepResult:
         try:
             with telemetry.child(str(work.run), work.step, parent=work.traceparent) as span:
                 result = carry_out(work, known.spec, known.files, self._bench(work, known))
                 if isinstance(result, Failed):
                     span.fail(result.error.code, result.error.message)
         finally:
-            written = _print_nowhere(log)
+            written = self._output.end()
         if isinstance(result, Reused) or not written:
             return result
         send_log(self._place.datasets, log, log_name(work))
@@ -260,39 +264,6 @@ def _end_group() -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)
-
-
-def _print_to(log: Path) -> None:
-    """Send everything that is printed, by whom ever, to the end of a new log."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    with io_translated(str(log)):
-        try:
-            descriptor = os.open(log, flags, 0o600)
-        except FileNotFoundError:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(log, flags, 0o600)
-        for standard in (1, 2):
-            os.dup2(descriptor, standard)
-        os.close(descriptor)
-
-
-def _print_nowhere(log: Path) -> bool:
-    """End the log; returns whether anything is in it. An empty one is removed."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    written = os.fstat(1).st_size > 0
-    for standard in (1, 2):
-        os.dup2(_nowhere(), standard)
-    if not written:
-        with suppress(FileNotFoundError):
-            os.unlink(log)
-    return written
-
-
-@cache
-def _nowhere() -> int:
-    return os.open(os.devnull, os.O_WRONLY)
 
 
 def _resident_bytes() -> int:

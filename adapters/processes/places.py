@@ -9,12 +9,21 @@ from commands.steps.work import StepWork
 def scratch_of(data: Path, pid: int) -> Path:
     """The folder in which one process writes what nobody else may see. The data directory may be
     shared by several machines."""
-    return data / "datasets" / "tmp" / f"{socket.gethostname()}.{pid}"
+    return data / "datasets" / "tmp" / _process_name(pid)
 
 
-def maker_of(scratch: Path) -> int | None:
-    """The process of this machine whose folder it is; None for another machine's."""
-    host, _, pid = scratch.name.rpartition(".")
+def output_of(data: Path, pid: int) -> Path:
+    """The file of what one process prints, until it is known to be a step's log."""
+    return data / "logs" / "tmp" / _process_name(pid)
+
+
+def _process_name(pid: int) -> str:
+    return f"{socket.gethostname()}.{pid}"
+
+
+def maker_of(place: Path) -> int | None:
+    """The process of this machine whose folder or file it is; None for another machine's."""
+    host, _, pid = place.name.rpartition(".")
     return int(pid) if host == socket.gethostname() and pid.isdecimal() else None
 
 

@@ -28,7 +28,8 @@ from adapters.processes.messages import (
     StepRequest,
     defect,
 )
-from adapters.processes.places import log_name
+from adapters.processes.output import rescue
+from adapters.processes.places import log_name, output_of
 from commands.ports import Binder, Bound
 from commands.steps.ahead import attempts_of, steps_of
 from commands.steps.work import Assignment, ChildLost, StepRunner, StepWork
@@ -212,9 +213,11 @@ class ChildPool(StepRunner, Binder):
             except ChildLost as error:
                 lost = error
         guard.finish()
-        log = path.relative_to(self._options.data / "logs").as_posix()
         if reply is not None:
             return reply
+        child.kill()
+        await to_thread.run_sync(rescue, output_of(self._options.data, child.pid), path)
+        log = path.relative_to(self._options.data / "logs").as_posix()
         if guard.exceeded is not None:
             return _exceeded(guard.exceeded, limits, log)
         if lost is not None:
