@@ -151,6 +151,7 @@ class StreamExecutor:
             draft = self._draft(memory, commands)
         positions: Sequence[Position] = ()
         if draft.envelopes:
+            self._foretell(draft)
             try:
                 positions = await self._store.append(self._stream, memory.version, draft.envelopes)
             except Conflict:
@@ -167,6 +168,12 @@ class StreamExecutor:
             draft.verdicts.append(verdict)
             draft.is_doubtful |= isinstance(verdict, (Rejection, _Unchanged))
         return draft
+
+    def _foretell(self, draft: _Draft) -> None:
+        for verdict in draft.verdicts:
+            if isinstance(verdict, _Fresh) and (foretold := verdict.command.foretold):
+                kind, events, state = verdict.command.type, verdict.events, verdict.state
+                foretold(told(kind, self._stream, draft.origin, events, state))
 
     async def _has_grown(self, memory: StreamMemory) -> bool:
         """Whether others have appended since; what is stored is checked by the append itself,

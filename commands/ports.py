@@ -246,6 +246,11 @@ class Hands(Protocol):
         """The name of a worker that keeps a place free until `give`; empty where none is free."""
         ...
 
+    def foretell(self, work: Mapping[str, Any], cause: UUID) -> None:
+        """The `StepWork` that will be given if what the command `cause` has decided is stored. The
+        worker may begin with it; it is of a kind that changes nothing outside."""
+        ...
+
     def give(self, work: Mapping[str, Any] | None, cause: UUID) -> None:
         """The `StepWork` that the worker has got by the command `cause`; None where nothing is to
         be done."""

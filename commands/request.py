@@ -1,5 +1,6 @@
 """A command that was read, before it is known which stream it goes to."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,12 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
         """What a second delivery has in common with this one."""
         return Identity(self.command_id, self.type, self.payload_hash)
 
-    def command(self, stream: StreamId, decision: Any) -> Command:
+    def command(
+        self,
+        stream: StreamId,
+        decision: Any,
+        foretold: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Command:
         """The command for a stream; `decision` is what its aggregate is asked."""
         return Command(
             type=self.type,
@@ -37,4 +43,5 @@ class Request(Struct, frozen=True, gc=False, kw_only=True):
             correlation_id=self.payload.correlation_id or self.context.correlation_id,
             causation_id=self.payload.causation_id or self.context.causation_id,
             traceparent=self.context.traceparent,
+            foretold=foretold,
         )

@@ -1,5 +1,8 @@
 """Handlers of the commands that address a run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec.structs import replace
 
 from commands.blueprint import Blueprints
@@ -21,6 +24,7 @@ from domain.ids import StreamId, pipeline_stream, redo_of, run_stream
 from domain.limits import redos_max
 from domain.pipeline.aggregate import runnable, runnable_in, startable
 from domain.pipeline.params import resolve
+from domain.run.ahead import HARMLESS
 from domain.run.commands import CancelRun, ClaimStep, ReportStep, StartRun
 from domain.run.redo import hold_unsettled
 from domain.run.rerun import rerun
@@ -114,9 +118,15 @@ class RunHandlers:
         if hands is None or not worker:
             return await self._streams.execute(request.command(stream, decision))
         work = None
+
+        def foretold(more: Mapping[str, Any]) -> None:
+            step = more["work"]["step"] if "work" in more else None
+            if any(one.id == step and one.kind in HARMLESS for one in decision.plan):
+                hands.foretell(more["work"], request.command_id)
+
         try:
             decision = replace(decision, take=worker)
-            reply = await self._streams.execute(request.command(stream, decision))
+            reply = await self._streams.execute(request.command(stream, decision, foretold))
             work = reply.pop("work", None)
             return reply
         finally:

@@ -1,6 +1,6 @@
 """One stream as the write side sees it: commands on their way to it, and what is known of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 from uuid import UUID
@@ -40,6 +40,8 @@ class Command(Struct, frozen=True, gc=False, kw_only=True):
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     traceparent: str | None = None
+    foretold: Callable[[Mapping[str, Any]], None] | None = None
+    """Told what the reply would say further, before its events are stored, if ever they are."""
 
     @property
     def identity(self) -> Identity:

@@ -33,12 +33,13 @@ from commands.ports import (
     TaskSource,
 )
 from commands.steps.ahead import work_leased
-from commands.steps.work import ChildLost, StepRunner, StepWork
+from commands.steps.work import Assignment, ChildLost, StepRunner, StepWork
 from domain.errors import Rejection, TimedOut, Unavailable
 from domain.limits import crashes_max
 from domain.pipeline.events import Definition
 from domain.run.commands import StepResult
 from runtime.supervisor import Part, Signals
+from runtime.workers.foretold import Foretold
 from runtime.workers.heartbeat import Heartbeat
 from runtime.workers.job import Job, Key, Stint, key_of
 from runtime.workers.report import CANCELLED, GoingOn, report_of, shortened
@@ -89,6 +90,7 @@ class StepPart(Part, Hands):
         self._heartbeat = Heartbeat(ports.leases, self._limits.heartbeat_seconds)
         self._promised = 0
         """Places kept for runs that are being started."""
+        self._foretold = Foretold()
         self._freed = anyio.Event()
         self._definitions: dict[str, Definition] = {}
         self._crew: tuple[TaskGroup, Signals] | None = None
@@ -111,17 +113,37 @@ class StepPart(Part, Hands):
         self._promised += 1
         return self._worker
 
+    def foretell(self, work: Mapping[str, Any], cause: UUID) -> None:
+        """Begin in a process with what will be given, where its definition is known; not while
+        spans are recorded, since this one's would begin before what causes it."""
+        given = msgspec.convert(work, StepWork)
+        definition = self._definitions.get(given.bundle)
+        if definition is not None and self._is_staying and not telemetry.is_recording():
+            job = self._job_given(given, cause)
+            self._start(job, given, definition)
+            self._end(self._foretold.keep(cause, job))
+
     def give(self, work: Mapping[str, Any] | None, cause: UUID) -> None:
         """Begin what came of an offer. A worker that stops meanwhile leaves it to others, like one
         that dies."""
         self._promised -= 1
-        if work is not None:
-            given = msgspec.convert(work, StepWork)
-            task = Task(run=given.run, step=given.step, attempt=given.attempt)
-            job = self._job(msgspec.structs.replace(task, traceparent=given.traceparent))
-            job.given = (cause, given)
-            self._begin(job)
+        given = None if work is None else msgspec.convert(work, StepWork)
+        job, other = self._foretold.settle(cause, given)
+        self._end(other)
+        if given is not None:
+            self._begin(job or self._job_given(given, cause))
         self._freed.set()
+
+    def _end(self, job: Job | None) -> None:
+        """Give up what a process has begun with."""
+        if job is not None and job.doing is not None and self._crew is not None:
+            self._crew[0].start_soon(job.doing.close)
+
+    def _job_given(self, given: StepWork, cause: UUID) -> Job:
+        task = Task(run=given.run, step=given.step, attempt=given.attempt)
+        job = self._job(msgspec.structs.replace(task, traceparent=given.traceparent))
+        job.given = (cause, given)
+        return job
 
     @property
     def _taken(self) -> int:
@@ -294,11 +316,7 @@ class StepPart(Part, Hands):
         job.begin()
         outcome: StepResult | None = None
         job.held = self._heartbeat.hold(work, job)
-        if job.doing is None:
-            job.assigned = self._trimmed(job, work)
-            seconds = job.stint.end - self._ports.clock.monotonic()
-            job.doing = self._ports.runner.begin(job.assigned, definition, seconds)
-        doing = job.doing
+        doing = job.doing or self._start(job, work, definition)
         try:
             with job.work_scope, suppress(ChildLost):
                 outcome = await doing.result()
@@ -316,11 +334,14 @@ class StepPart(Part, Hands):
                 await doing.close()
         return job.is_lost or outcome is not None
 
-    def _trimmed(self, job: Job, work: StepWork) -> StepWork:
-        """With no more to do ahead than this worker may take."""
+    def _start(self, job: Job, work: StepWork, definition: Definition) -> Assignment:
+        """Have a process do it, with no more to do ahead than this worker may take."""
         most = job.stint.takes_left if self._may_go_on(job) else 0
         ahead = tuple(one for place, one in enumerate(work.ahead) if one.lease or place < most)
-        return msgspec.structs.replace(work, ahead=ahead)
+        job.assigned = msgspec.structs.replace(work, ahead=ahead)
+        seconds = job.stint.end - self._ports.clock.monotonic()
+        job.doing = self._ports.runner.begin(job.assigned, definition, seconds)
+        return job.doing
 
     def _may_go_on(self, job: Job) -> bool:
         """Whether it may take another step in this one's place."""
