@@ -39,7 +39,7 @@ def parts(options: argparse.Namespace) -> Mapping[str, Callable[[Path], Part]]:
         "beside": growth.beside,
         "soak": partial(soak.soak, minutes=options.minutes),
         "peers": peers.peers,
-        "bounds": partial(bounds.bounds, rows=options.rows),
+        "bounds": bounds.bounds,
         "ledger": partial(ledger.ledger, rows=options.rows),
     }
 

@@ -5,7 +5,6 @@ reads a file into another one, Arrow that hands a table to a function and takes 
 """
 
 import asyncio
-import statistics
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -19,11 +18,9 @@ import pyarrow.parquet as pq
 
 from adapters.eventstore.sqlite import SqliteEventStore
 from benchmarks import commands, noop, refold
-from benchmarks.bulk import kept_script, make_source, plain_script
 from benchmarks.load import caller
-from benchmarks.report import Figure, Part, median_seconds, number
+from benchmarks.report import Figure, Part, median_seconds
 from benchmarks.service import make_project, service
-from benchmarks.targets import FLIGHTS
 from benchmarks.usage import usage
 from projections.limits import log_events_max
 from projections.ports import Checkpoint
@@ -37,8 +34,8 @@ cores = 2
 """As many as the aims are for."""
 
 
-def bounds(folder: Path, rows: int = 10_000_000, events: int = 200_000) -> Part:
-    """Each aim that is not reached by far, taken apart."""
+def bounds(folder: Path, events: int = 200_000) -> Part:
+    """Runs, commands and rebuilds taken apart."""
     make_project(folder)
     with service(folder) as pid:
         run = asyncio.run(_runs(folder, pid))
@@ -49,7 +46,6 @@ def bounds(folder: Path, rows: int = 10_000_000, events: int = 200_000) -> Part:
             *_step_floors(folder),
             command,
             *anyio.run(_folds, folder, events),
-            _bulk(folder, rows),
         ]
     )
 
@@ -159,21 +155,4 @@ async def _fold(folder: Path, projection: Projection, events: int) -> Figure:
         ratio=whole / (reading + folding),
         method=f"reading {reading / events * 1e6:.1f} µs, folding {folding / events * 1e6:.1f} µs; "
         f"{events:,} events, one thread of Python",
-    )
-
-
-def _bulk(folder: Path, rows: int) -> Figure:
-    source = make_source(folder, FLIGHTS, rows)
-    kept, plain = [], []
-    for _ in range(3):
-        kept.append(median_seconds(lambda: kept_script(source, folder), 1))
-        plain.append(median_seconds(lambda: plain_script(source, folder / "plain.parquet"), 1))
-    ratio = statistics.median(a / b for a, b in zip(kept, plain, strict=True))
-    return Figure(
-        what=f"{rows:,} rows, a plain DuckDB script that keeps its tables as Parquet files",
-        value=statistics.median(kept),
-        unit="s",
-        baseline=f"with tables in memory: {number(statistics.median(plain))} s",
-        ratio=ratio,
-        method="in turn, median of 3; nothing hashed, synced, counted or recorded",
     )
