@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=page.RESULTS, help="where figures are kept")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the large job")
     parser.add_argument("--events", type=int, default=500_000, help="of a rebuild")
-    parser.add_argument("--events-most", type=int, default=1_000_000, help="of growth-events")
+    parser.add_argument("--events-most", type=int, default=10_000_000, help="of growth-events")
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
     return parser.parse_args()
 

@@ -16,6 +16,9 @@ from benchmarks.service import make_project, service
 
 Line = list[tuple[float, float]]
 
+aim_events = 1_000_000
+"""In the store, for the aim of every query."""
+
 
 async def _each_step(folder: Path, sizes: Sequence[int]) -> Line:
     line = []
@@ -151,12 +154,12 @@ def stored_runs(folder: Path, sizes: Sequence[int] = (1, 1_000, 10_000, 100_000)
     return Part(figures=figures, plots=[plot])
 
 
-def events(folder: Path, most: int = 1_000_000) -> Part:
+def events(folder: Path, most: int = 10_000_000) -> Part:
     """How quickly views are built, and the slowest query, by the events in the store."""
     sizes = [size for size in (10_000, 100_000, 1_000_000, 10_000_000) if size <= most]
     rates: dict[str, Line] = {}
     slowest: Line = []
-    worst: list[queries.Asked] = []
+    figures: list[Figure] = []
     for size in sizes:
         place = folder / str(size)
         place.mkdir(parents=True)
@@ -164,17 +167,9 @@ def events(folder: Path, most: int = 1_000_000) -> Part:
             rates.setdefault(name, []).append((size, size / seconds))
         worst = [one for one in anyio.run(queries.measure, place, 100) if one.name != queries.PROOF]
         slowest.append((size, worst[0].p99 * 1000))
+        if size >= min(most, aim_events):
+            figures += [_slow(one, size) for one in worst[:8]]
         shutil.rmtree(place)
-    figures = [
-        Figure(
-            what=f"{one.name} {one.given}".strip() + f", p99 at {sizes[-1]:,} events",
-            value=one.p99 * 1000,
-            unit="ms",
-            reach="≤ 50 ms",
-            method=f"p50 {one.p50 * 1000:.2f} ms; answers of up to {one.bytes / 1024:,.0f} KiB",
-        )
-        for one in worst[:8]
-    ]
     axis = "events in the store"
     return Part(
         figures=figures,
@@ -194,6 +189,16 @@ def events(folder: Path, most: int = 1_000_000) -> Part:
                 lines={"slowest of all": slowest},
             ),
         ],
+    )
+
+
+def _slow(one: queries.Asked, size: int) -> Figure:
+    return Figure(
+        what=f"{one.name} {one.given}".strip() + f", p99 at {size:,} events",
+        value=one.p99 * 1000,
+        unit="ms",
+        reach="≤ 50 ms" if size <= aim_events else "",
+        method=f"p50 {one.p50 * 1000:.2f} ms; answers of up to {one.bytes / 1024:,.0f} KiB",
     )
 
 
