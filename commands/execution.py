@@ -42,6 +42,7 @@ class _Draft:
 
     __slots__ = (
         "envelopes",
+        "foretold",
         "fresh",
         "is_doubtful",
         "origin",
@@ -59,6 +60,8 @@ class _Draft:
         self.envelopes: list[Envelope] = []
         self.fresh: dict[int, int] = {}
         """A command id's number → place in `verdicts`."""
+        self.foretold: dict[int, dict[str, Any]] = {}
+        """The same → what its reply will say further."""
         self.verdicts: list[_Verdict] = []
         self.is_doubtful = False
         """Whether something was refused, or found done, that no append will check."""
@@ -173,7 +176,9 @@ class StreamExecutor:
         for verdict in draft.verdicts:
             if isinstance(verdict, _Fresh) and (foretold := verdict.command.foretold):
                 kind, events, state = verdict.command.type, verdict.events, verdict.state
-                foretold(told(kind, self._stream, draft.origin, events, state))
+                more = told(kind, self._stream, draft.origin, events, state)
+                draft.foretold[verdict.command.command_id.int] = more
+                foretold(more)
 
     async def _has_grown(self, memory: StreamMemory) -> bool:
         """Whether others have appended since; what is stored is checked by the append itself,
@@ -260,7 +265,9 @@ class StreamExecutor:
         for verdict in draft.verdicts:
             match verdict:
                 case _Fresh(command, _, last, events, tags, state):
-                    more = told(command.type, self._stream, memory.origin, events, state)
+                    more = draft.foretold.get(command.command_id.int) or told(
+                        command.type, self._stream, memory.origin, events, state
+                    )
                     position = positions[last - before - 1]
                     reply = accepted(self._name, last, position, tags, more)
                     memory.keep(command.command_id.int, reply)

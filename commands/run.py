@@ -120,9 +120,11 @@ class RunHandlers:
         work = None
 
         def foretold(more: Mapping[str, Any]) -> None:
-            step = more["work"]["step"] if "work" in more else None
-            if any(one.id == step and one.kind in HARMLESS for one in decision.plan):
-                hands.foretell(more["work"], request.command_id)
+            if (work := more.get("work")) is None:
+                return
+            step = next(one for one in decision.plan if one.id == work["step"])
+            if step.kind in HARMLESS:
+                hands.foretell(work, request.command_id)
 
         try:
             decision = replace(decision, take=worker)

@@ -29,6 +29,8 @@ class Output:
         self._log: Path | None = None
         """Of the step in work."""
         self._is_named = False
+        self._is_log = False
+        """Whether what is written to is a log already, and not to be touched."""
         self._turn = threading.Lock()
         self._at_work = threading.Event()
         with io_translated(str(file)):
@@ -39,7 +41,9 @@ class Output:
     def begin(self, log: Path) -> None:
         """What is printed from now on belongs to `log`. Raises `StepBroken`."""
         with io_translated(str(log)):
-            if os.fstat(1).st_size > 0:
+            if self._is_log:
+                self._open()
+            elif os.fstat(1).st_size > 0:
                 os.ftruncate(1, 0)  # by nobody's step
         self._log = log
         self._at_work.set()
@@ -51,14 +55,14 @@ class Output:
                 stream.flush()
         with self._turn:
             log, self._log = self._log, None
-            if log is None or os.fstat(1).st_size == 0:
+            if log is None or (os.fstat(1).st_size == 0 and not self._is_named):
                 return False
             with io_translated(str(log)):
                 if self._is_named:
                     os.unlink(self._file)
                 else:
-                    move(self._file, log)
-                self._is_named = False
+                    _move(self._file, log)
+                self._is_named, self._is_log = False, True
                 self._open()
         return True
 
@@ -68,6 +72,7 @@ class Output:
         for standard in (1, 2):
             os.dup2(descriptor, standard)
         os.close(descriptor)
+        self._is_log = False
 
     def _look(self) -> None:
         """Name the log of a step that goes on, for as long as there is work."""
@@ -84,7 +89,7 @@ class Output:
                         self._is_named = True
 
 
-def move(file: Path, log: Path) -> None:
+def _move(file: Path, log: Path) -> None:
     """Make a file a log."""
     try:
         os.replace(file, log)
@@ -97,4 +102,4 @@ def rescue(file: Path, log: Path) -> None:
     """Keep what a process had printed for a step in which it died, unless it is kept."""
     with suppress(OSError):
         if file.stat().st_size > 0 and not log.exists():
-            move(file, log)
+            _move(file, log)

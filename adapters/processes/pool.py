@@ -212,11 +212,12 @@ class ChildPool(StepRunner, Binder):
                 reply = await child.answer()
             except ChildLost as error:
                 lost = error
+        if reply is None:
+            child.kill()
+            await to_thread.run_sync(rescue, output_of(self._options.data, child.pid), path)
         guard.finish()
         if reply is not None:
             return reply
-        child.kill()
-        await to_thread.run_sync(rescue, output_of(self._options.data, child.pid), path)
         log = path.relative_to(self._options.data / "logs").as_posix()
         if guard.exceeded is not None:
             return _exceeded(guard.exceeded, limits, log)

@@ -109,6 +109,40 @@ async def test_the_last_words_of_a_process_are_kept(printing: Project) -> None:
         assert (printing.data / "logs" / ended.log).read_text() == "on and on\n"
 
 
+NO_ROOM = """
+import sys
+from errno import ENOSPC
+from pathlib import Path
+from adapters.processes.output import Output
+from commands.steps.ports import StepBroken
+
+def full():
+    raise OSError(ENOSPC, "no room")
+
+folder = Path(sys.argv[1])
+output = Output(folder / "tmp/all")
+output.begin(folder / "run/first.log")
+print("first")
+output._open, opening = full, output._open
+try:
+    output.end()
+except StepBroken as stopped:
+    assert stopped.error.code == "storage_full"
+else:
+    raise AssertionError
+output._open = opening
+output.begin(folder / "run/second.log")
+print("second")
+assert output.end()
+"""
+
+
+def test_a_log_is_left_alone_where_there_is_no_room_for_the_next(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", NO_ROOM, str(tmp_path)], check=True)
+    assert (tmp_path / "run/first.log").read_text() == "first\n"
+    assert (tmp_path / "run/second.log").read_text() == "second\n"
+
+
 def test_what_dead_processes_printed_for_nobody_is_removed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "pass"]) as gone:
         gone.send_signal(signal.SIGKILL)
