@@ -22,9 +22,14 @@ from runtime.datadir import Busy, DataDir, Held, Holder, HolderRole
 from runtime.roles import ROLES, Role
 from runtime.session import Service, Session
 from runtime.settings import Settings, Sourced, load
+from runtime.store import redacted
 
 ready_seconds_max = 15.0
 """For a holder that is still starting: it may have much to recover."""
+
+starts_max = 2
+"""Services started in the background for one command: the first may have found nothing to do and
+ended before it was joined, but one that cannot start is not tried for ever."""
 
 _HEADWATER = (sys.executable, "-P", "-m", "runtime")
 _POLL_SECONDS = 0.02
@@ -131,8 +136,14 @@ class Way:
         """For work that goes on behind us: joined, where needed to a service started for it."""
         async with AsyncExitStack() as stack:
             session = await self._served(stack)
+            started = 0
             while session is None:
-                holder = await self.holder() or await start_behind(self)
+                holder = await self.holder()
+                if holder is None and started == starts_max:
+                    raise not_started(self)
+                if holder is None:
+                    holder = await start_behind(self)
+                    started += 1
                 session = await self._joined(stack, holder)
             yield Serving(session)
 
@@ -254,8 +265,7 @@ async def start_behind(way: Way) -> Holder:
     way.datadir.make()
     given = {**way.flags, "roots": os.pathsep.join(way.settings.roots)}
     flags = [f"--set={name}={value}" for name, value in given.items() if name != "data"]
-    log = way.datadir.path / "service.log"
-    with log.open("ab") as output:
+    with _log_of(way).open("ab") as output:
         process = await anyio.open_process(
             [*_HEADWATER, "up", "--until-idle", f"--data={way.datadir.path}", *flags],
             stdin=subprocess.DEVNULL,
@@ -270,9 +280,19 @@ async def start_behind(way: Way) -> Holder:
             if holder is not None:
                 return holder
             await anyio.sleep(_POLL_SECONDS)
-    nats = way.settings.nats
+    raise not_started(way)
+
+
+def not_started(way: Way) -> Unavailable:
+    """A service in the background ended before it was of use."""
+    nats = redacted(way.settings.nats)
     nobody = f"nobody answers on {nats}, and " if nats else ""
-    raise Unavailable(f"{nobody}the service could not be started", hint=f"{log} says why")
+    hint = f"{_log_of(way)} says why"
+    return Unavailable(f"{nobody}the service could not be started", hint=hint)
+
+
+def _log_of(way: Way) -> Path:
+    return way.datadir.path / "service.log"
 
 
 async def _idle(console: Console, service: Service) -> None:

@@ -141,6 +141,14 @@ def test_many_may_look_at_once(done: Project) -> None:
     assert [look.returncode for look in looks] == [0] * 6
 
 
+def test_a_service_that_cannot_be_started_is_not_tried_for_ever(project: Project) -> None:
+    nats = "nats=nats://bob:secret@127.0.0.1:1"
+    done = project.run("run", "small.yaml", "--detach", "--set", nats)
+    assert done.returncode == 7
+    assert "nobody answers on nats://bob:…@127.0.0.1:1, and the service could not" in done.stderr
+    assert "service.log says why" in done.stderr
+
+
 def test_a_detached_run_ends_by_itself(project: Project) -> None:
     run = project.json("run", "small.yaml", "--detach")["run"]
     data = DataDir(project.folder / ".headwater")
